@@ -1,0 +1,27 @@
+# make lab   the course in JupyterLab, opening at its first lesson      (make lab ARGS=--no-browser on a server)
+# make test  everything that must hold                                  (make test ARGS="-k counter" for a part)
+#
+# Both make .venv with the exact versions of constraints.txt first, and again when these change.
+
+PYTHON ?= python3
+BIN = .venv/bin
+
+# JupyterLab refuses to run as root unless told to; containers are root.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
+
+lab: .venv/ready
+	$(BIN)/jupyter lab $(AS_ROOT) $(ARGS) notebooks/00_start_here.ipynb
+
+test: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This course needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[course,test]'
+	touch $@
+
+.PHONY: lab test
