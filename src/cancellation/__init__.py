@@ -1,0 +1,28 @@
+"""Cooperative cancellation: .NET's CancellationToken, in Python.
+
+    with CancellationTokenSource() as source:
+        task = asyncio.create_task(work(source.token))   # pass the token down
+        source.cancel("the customer hung up")            # work stops where it looks or waits
+
+Standard library only. Start reading in `source` (the button), then `token` (the other end).
+"""
+
+from cancellation.clock import FakeTimeProvider, TimeProvider
+from cancellation.errors import ObjectDisposedError, OperationCanceledError
+from cancellation.registration import CancellationTokenRegistration
+from cancellation.source import CancellationTokenSource
+from cancellation.token import CancellationToken
+from cancellation.waiting import cancel_scope, delay, run_until_canceled
+
+__all__ = [
+    "CancellationToken",
+    "CancellationTokenRegistration",
+    "CancellationTokenSource",
+    "FakeTimeProvider",
+    "ObjectDisposedError",
+    "OperationCanceledError",
+    "TimeProvider",
+    "cancel_scope",
+    "delay",
+    "run_until_canceled",
+]

@@ -1,0 +1,265 @@
+"""The source: the cancel button. Who holds it cancels; what runs gets only its token."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextvars import copy_context
+from datetime import timedelta
+from types import TracebackType
+from typing import Self, final
+
+from cancellation import tree
+from cancellation.clock import TimeProvider, to_seconds
+from cancellation.errors import ObjectDisposedError
+from cancellation.registration import CancellationTokenRegistration
+from cancellation.token import CancellationToken, new_token
+from cancellation.tree import DROPPED
+from cancellation.wakeups import wake_all
+
+
+@final
+class CancellationTokenSource:
+    """Makes one token, and cancels it: by hand, by deadline, or because a linked token was cancelled.
+
+    `delay`: cancel after so many seconds (or a `timedelta`); 0 at once; None never. `time_provider` gives the
+    time for this and for `cancel_after`. `TypeError` or `ValueError` for a delay that is not a time.
+
+    Leaving a `with` block disposes the source; it does not cancel it. Every member is safe in any thread and in
+    signal handlers; `dispose` and `try_reset` belong to the one who made the source.
+
+    .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource
+    """
+
+    __slots__ = ("__weakref__", "_made", "_time_provider")
+
+    def __init__(
+        self, delay: float | timedelta | None = None, *, time_provider: TimeProvider = TimeProvider.system
+    ) -> None:
+        self._made: CancellationToken | None = None  # the token, and with it all state, comes when first needed
+        self._time_provider = time_provider
+        if time_provider is not TimeProvider.system:
+            _check_time_provider(time_provider)
+        if delay is not None:
+            seconds = to_seconds(delay)
+            if seconds == 0:
+                tree.mark(self._token, _deadline(seconds), self._token)
+            else:
+                self.cancel_after(seconds)
+
+    @property
+    def token(self) -> CancellationToken:
+        """The token to pass on: always the same one. `ObjectDisposedError` after `dispose`."""
+        self._raise_if_disposed()
+        return self._token
+
+    @property
+    def is_cancellation_requested(self) -> bool:
+        """True from the moment of the cancel; also after `dispose`."""
+        return self._made is not None and self._made._canceled
+
+    def cancel(self, reason: object = None, *, throw_on_first_exception: bool = False) -> bool:
+        """Cancel: mark this token and all linked below it, wake their waiters, then run their callbacks here.
+
+        True if this call did it. A second cancel returns False at once, also while the first still runs
+        callbacks; the first `reason` stays. When callbacks fail, the others run all the same, and one
+        `ExceptionGroup` with the errors in run order comes out, nested once a link; with
+        `throw_on_first_exception` the first error comes out bare and no more callbacks run.
+        `ObjectDisposedError` after `dispose`.
+        """
+        self._raise_if_disposed()
+        return cancel_token(self._token, reason, self._token, throw_on_first_exception)
+
+    def cancel_async(self, reason: object = None) -> CallbacksEnd:
+        """Cancel now, run the callbacks on another thread. Await the result for their end and their errors.
+
+        Needs no running loop. The flag is set and waiters are woken when it returns. After `dispose` the
+        `ObjectDisposedError` comes out of the await. Errors that nobody awaits go to `sys.unraisablehook`.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.cancelasync
+        """
+        try:
+            self._raise_if_disposed()
+        except ObjectDisposedError as error:
+            return CallbacksEnd(error)
+        end = CallbacksEnd()
+        marked = tree.mark(self._token, reason, self._token)
+        if any(token._callbacks for token in marked):
+            run = copy_context().run
+            threading.Thread(target=run, args=(end.run, marked), name="cancellation-callbacks").start()
+        else:
+            end._end._signal()
+        return end
+
+    def cancel_after(self, delay: float | timedelta | None) -> None:
+        """Cancel `delay` seconds from now, with a `TimeoutError` as the reason. The last call wins; None disarms.
+
+        Never cancels before it returns, not even with 0; does nothing once cancelled. The callbacks run on the
+        clock's thread. `TypeError` or `ValueError` for a bad delay, then `ObjectDisposedError` after `dispose`.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.cancelafter
+        """
+        seconds = None if delay is None else to_seconds(delay)
+        self._raise_if_disposed()
+        token = self._token
+        self._disarm()
+        if seconds is not None and not token._canceled:
+            reason = _deadline(seconds)
+            token._timer = self._time_provider.create_timer(lambda: cancel_token(token, reason, token), seconds)
+            if token._canceled:  # meanwhile
+                self._disarm()
+
+    def try_reset(self) -> bool:
+        """Make an uncancelled source as good as new: True. Drops callbacks and the deadline, keeps links and token.
+
+        False once cancelled: a cancelled token stays cancelled. Only for one who knows that nobody uses the
+        token any more. `ObjectDisposedError` after `dispose`.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.tryreset
+        """
+        self._raise_if_disposed()
+        token = self._token
+        if token._canceled:
+            return False
+        self._disarm()
+        for entry in list(token._callbacks):
+            if isinstance(entry, CancellationTokenRegistration):
+                entry.unregister()
+        return not token._canceled
+
+    def dispose(self) -> None:
+        """Put the source away: leave the parents, drop deadline and callbacks. It does not cancel.
+
+        Flags, equality and tokens taken before go on working; waiters get `ObjectDisposedError`. Where a
+        parent's cancel is running this source's callbacks on another thread, it returns after them.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.dispose
+        """
+        token = self._token
+        with tree.lock:
+            already, token._disposed = token._disposed, True
+            token._deaf = True
+        if already:
+            return
+        self._disarm()
+        left = False
+        for link in list(token._links):
+            parent = link.parent()
+            if tree.unlink(token, link):
+                left = True
+            elif parent is not None and (end := parent._end_of(link)) is not None:
+                end.wait()
+        if left or not token._canceled:  # else they belong to the canceler, who runs or has run them
+            for entry in list(token._callbacks):
+                if token._callbacks.pop(entry, token) is not token:
+                    entry.finish(DROPPED)
+        wake_all([token])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.dispose()
+
+    def __repr__(self) -> str:
+        return f"<CancellationTokenSource of {self._token!r}>"
+
+    @staticmethod
+    def create_linked_token_source(
+        *tokens: CancellationToken, time_provider: TimeProvider = TimeProvider.system
+    ) -> CancellationTokenSource:
+        """A source that is also cancelled when one of `tokens` is, with that one's reason and origin.
+
+        Cancelling it never touches them. Dispose it, or just forget it: a parent keeps no trace of a child that
+        nobody listens on. `ValueError` without tokens, `TypeError` for what is not a token.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.createlinkedtokensource
+        """
+        if not tokens:
+            raise ValueError("create_linked_token_source needs at least one token; got none")
+        for token in tokens:
+            if not isinstance(token, CancellationToken):
+                raise TypeError(f"tokens must be CancellationTokens, not {token!r}")
+        source = CancellationTokenSource(time_provider=time_provider)
+        child = source._token
+        for parent in dict.fromkeys(tokens):
+            if parent.can_be_canceled and not parent._canceled and not parent._disposed:
+                tree.link(parent, child)
+        for parent in tokens:
+            if parent._canceled:  # before, or meanwhile
+                tree.mark(child, parent._reason, parent._origin or parent)
+        return source
+
+    @property
+    def _token(self) -> CancellationToken:
+        if self._made is None:
+            with tree.lock:
+                self._made = self._made or new_token()
+        return self._made
+
+    def _disarm(self) -> None:
+        timer, self._token._timer = self._token._timer, None
+        if timer is not None:
+            timer.dispose()
+
+    def _raise_if_disposed(self) -> None:
+        if self._made is not None and self._made._disposed:
+            raise ObjectDisposedError(
+                "This CancellationTokenSource has been disposed. Take its token, and cancel it, before dispose() "
+                "or the end of its with block; for new work make a new source."
+            )
+
+
+def cancel_token(
+    token: CancellationToken, reason: object, origin: CancellationToken, throw_on_first_exception: bool = False
+) -> bool:
+    marked = tree.mark(token, reason, origin)
+    if not marked:
+        return False
+    error = tree.run_callbacks(marked, throw_on_first_exception)
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame
+    return True
+
+
+@final
+class CallbacksEnd:
+    """What `cancel_async` returns: await it, as often as you like, for the end of the callbacks."""
+
+    __slots__ = ("_end", "_error")
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self._error = error
+        self._end = new_token()
+        self._end._canceled = error is not None
+
+    def run(self, marked: list[CancellationToken]) -> None:
+        self._error = tree.run_callbacks(marked)
+        self._end._signal()
+
+    def __await__(self) -> Generator[object, None, None]:
+        yield from self._end.wait_async().__await__()
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+
+    def __del__(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def _deadline(seconds: float) -> TimeoutError:
+    return TimeoutError(f"deadline of {seconds:g} s passed")
+
+
+def _check_time_provider(time_provider: object) -> None:
+    if not isinstance(time_provider, TimeProvider):
+        raise TypeError(f"time_provider must be a TimeProvider, not {time_provider!r}")

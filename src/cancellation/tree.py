@@ -1,0 +1,188 @@
+"""The tree of tokens: cancelling it from any node down, and who keeps whom alive.
+
+A parent has one entry a child, a `Link`, among its callbacks, so that "newest first" holds for both. A link is
+weak both ways. Beside it stands one strong reference, in one of two places:
+
+    nobody listens on the child    child._links[link] is the parent      a dropped child is collected
+    somebody listens on it         parent._callbacks[link] is the child  a dropped child still hears the cancel
+
+Never both: parent and child would hold each other, and only the garbage collector could free them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from threading import RLock, get_ident
+from typing import TYPE_CHECKING, Any
+
+from cancellation.wakeups import MISSING, wake_all
+
+if TYPE_CHECKING:
+    from cancellation.token import CancellationToken
+
+# What is left to do for an entry: something true, or one of these. Dropped: by its source's dispose.
+OVER, DROPPED = None, ()
+
+# Held for marks and links, never around a callback. Re-entrant, as a signal handler may come in at any point.
+lock = RLock()
+
+
+class Entry:
+    """What a token calls when it is cancelled: a registration, or a link to a child."""
+
+    __slots__ = ("todo",)
+
+    todo: tuple[Any, ...] | None
+
+    def run(self) -> BaseException | None:
+        raise NotImplementedError
+
+    def finish(self, todo: tuple[()] | None) -> None:
+        self.todo = todo
+        if ends:
+            ended(self)
+
+
+ends: dict[Entry, CancellationToken] = {}  # entries whose end somebody waits for, and the token that then tells
+
+
+def ended(entry: Entry) -> None:
+    if (end := ends.pop(entry, None)) is not None:
+        end._signal()
+
+
+class Link(Entry):
+    """A child token, linked to a parent."""
+
+    __slots__ = ("child", "parent")
+
+    def __init__(self, parent: CancellationToken, child: CancellationToken) -> None:
+        self.todo = ("run the child's callbacks",)
+        self.parent = weakref.ref(parent)
+        self.child = weakref.ref(child, self._child_died)
+
+    def _child_died(self, _: object) -> None:
+        if (parent := self.parent()) is not None:
+            parent._callbacks.pop(self, None)
+
+
+def link(parent: CancellationToken, child: CancellationToken) -> None:
+    """Let a cancel of `parent` reach `child`. The caller looks afterwards whether it was cancelled meanwhile."""
+    entry = Link(parent, child)
+    child._links[entry] = parent
+    parent._callbacks[entry] = None
+
+
+def unlink(child: CancellationToken, entry: Link) -> bool:
+    """True if `child` has left that parent; False if the parent's cancel has come to this link before."""
+    parent = entry.parent()
+    child._links.pop(entry, None)
+    if parent is None:
+        return True
+    held = parent._callbacks.pop(entry, MISSING)
+    if held is MISSING:
+        return False
+    entry.finish(OVER)
+    if held is not None and parent._links:
+        stop_listening(parent)
+    return True
+
+
+def listen(token: CancellationToken) -> None:
+    """Somebody new listens on `token`: from its first listener on, its parents hold it."""
+    with lock:
+        pending = [token]
+        while pending:
+            child = pending.pop()
+            child._listeners += 1
+            if child._listeners == 1:
+                for entry, parent in list(child._links.items()):
+                    if parent is not None and entry in parent._callbacks:
+                        parent._callbacks[entry] = child
+                        child._links[entry] = None
+                        if parent._links:
+                            pending.append(parent)
+
+
+def stop_listening(token: CancellationToken) -> None:
+    """A listener has left: with the last one, the parents let go, and `token` holds them instead."""
+    with lock:
+        pending = [token]
+        while pending:
+            child = pending.pop()
+            child._listeners -= 1
+            if child._listeners == 0:
+                for entry in list(child._links):
+                    parent = entry.parent()
+                    if parent is not None and parent._callbacks.get(entry) is child:
+                        child._links[entry] = parent
+                        parent._callbacks[entry] = None
+                        if parent._links:
+                            pending.append(parent)
+
+
+def mark(root: CancellationToken, reason: object, origin: CancellationToken) -> list[CancellationToken]:
+    """Make `root` and all below it say "cancelled", then wake their waiters. Returns those that did not say so yet.
+
+    They come in the order in which their callbacks will run. Only the caller may run these.
+    """
+    marked: list[CancellationToken] = []
+    with lock:
+        pending: list[tuple[CancellationToken, Link | None]] = [(root, None)]
+        while pending:
+            token, came_by = pending.pop()
+            if token._canceled or token._disposed:
+                continue
+            token._reason = reason
+            token._origin = None if token is origin else origin
+            token._canceled = True
+            marked.append(token)
+            for entry in list(token._links):
+                if entry is not came_by:  # that one stays until its turn: it holds the place in the order
+                    unlink(token, entry)
+                else:
+                    token._links[entry] = None
+            for below in list(token._callbacks):
+                if isinstance(below, Link) and (child := below.child()) is not None:
+                    pending.append((child, below))
+    wake_all(marked)
+    for token in marked:
+        if token._timer is not None:
+            token._timer.dispose()
+            token._timer = None
+    return marked
+
+
+def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: bool = False) -> BaseException | None:
+    """Run the callbacks of what `mark` returned, newest first. Returns what to raise: one group a level of links."""
+    root, mine, thread = marked[0], set(marked), get_ident()
+    root._runner = thread
+    path: list[tuple[CancellationToken, Entry | None, list[BaseException]]] = [(root, None, [])]
+    while True:
+        token, came_by, errors = path[-1]
+        error: BaseException | None = None
+        try:
+            entry, child = token._callbacks.popitem()
+        except KeyError:  # this token is done: on with its parent
+            path.pop()
+            if came_by is not None:
+                came_by.finish(OVER)
+            if errors:
+                error = BaseExceptionGroup("errors in cancellation callbacks", errors)
+            if not path:
+                return error
+        else:
+            if isinstance(entry, Link):
+                child = child or entry.child()
+                if child in mine:
+                    mine.remove(child)
+                    child._runner = thread
+                    path.append((child, entry, []))
+                else:
+                    entry.finish(OVER)
+            else:
+                error = entry.run()
+        if error is not None:
+            if throw_on_first_exception and len(path) == 1:
+                return error
+            path[-1][2].append(error)
