@@ -1,0 +1,40 @@
+"""The pizzeria's time: how long its steps take, and when things happened."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+from cancellation import CancellationToken, TimeProvider, delay
+
+
+class Clock:
+    """`pace` 1.0 is the article's speed, 0.01 a hundred times faster, 0 as fast as it goes."""
+
+    _pace: float
+
+    def __init__(self, pace: float, time_provider: TimeProvider) -> None:
+        self.pace = pace
+        self._time_provider = time_provider
+        self._opened = time_provider.get_timestamp()
+
+    @property
+    def pace(self) -> float:
+        return self._pace
+
+    @pace.setter
+    def pace(self, pace: float) -> None:
+        if not isinstance(pace, Real) or isinstance(pace, bool):
+            raise TypeError(f"pace must be a number, not {pace!r}")
+        if not 0 <= pace < math.inf:
+            raise ValueError(f"pace must be a finite number from 0 up (1.0 is the article's speed), not {pace!r}")
+        self._pace = float(pace)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the pizzeria opened."""
+        return self._time_provider.get_timestamp() - self._opened
+
+    async def pause(self, seconds: float, token: CancellationToken) -> None:
+        """Wait `seconds` of the article's time; stop waiting at once when `token` is cancelled."""
+        await delay(seconds * self._pace, token, time_provider=self._time_provider)

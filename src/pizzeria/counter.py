@@ -1,0 +1,218 @@
+"""The counter: order a pizza, watch it, cancel it, in a notebook.
+
+A click may arrive on any thread, and on a thread with another event loop (it depends on the version of
+ipykernel). So the counter keeps the loop on which it was made, and does everything there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from html import escape
+from importlib.resources import files
+
+import ipywidgets as widgets
+
+from cancellation import CancellationTokenSource
+from pizzeria.cells import replace_earlier_run
+from pizzeria.events import Event
+from pizzeria.order import MENU, Order
+from pizzeria.order_card import OrderCard
+from pizzeria.orders import CLOSING_TIME
+from pizzeria.receipt import Receipt, euros
+from pizzeria.shop import Pizzeria
+
+_STYLE = f"<style>{files('pizzeria').joinpath('counter.css').read_text(encoding='utf-8')}</style>"
+
+
+class OrderCounter(widgets.VBox):
+    """A widget to place orders in `shop` and to cancel them, while they run, one by one or all at once.
+
+    Make it in a notebook cell (or elsewhere where an event loop runs: `RuntimeError` where none does). Running
+    the cell again replaces it, and cancels its orders. From a cell, `counter.place.click()`,
+    `counter.cancel.click()` and `await counter.finished()` do what the hand does.
+    """
+
+    def __init__(self, shop: Pizzeria) -> None:
+        if not isinstance(shop, Pizzeria):
+            raise TypeError(f"shop must be a Pizzeria, not {shop!r}")
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "OrderCounter needs a running event loop: make it in a notebook cell, or inside an async function"
+            ) from None
+        self._shop = shop
+        self._cards: dict[str, OrderCard] = {}  # by order id, oldest first
+        self._tasks: dict[str, asyncio.Task[Receipt]] = {}  # a task that nobody refers to may vanish
+        self._kitchen = CancellationTokenSource()
+        self._closed = False
+
+        self.pizza = widgets.Dropdown(
+            options=[(f"{pizza}  {euros(cents)}", pizza) for pizza, cents in MENU.items()], description="Pizza"
+        )
+        self.address = widgets.Text(value="12 Main St", description="Address", placeholder="street and number")
+        self.place = widgets.Button(description="Place order", icon="cutlery", button_style="primary")
+        self.cancel = widgets.Button(
+            description="Cancel order", icon="hand-stop-o", tooltip="Cancel the newest order that is not out yet"
+        )
+        self.close_kitchen = widgets.Button(
+            description="Close the kitchen", icon="moon-o", tooltip="Cancel all orders, and take no more"
+        )
+        self.heeds_token = widgets.Checkbox(
+            value=shop.heeds_token, description="Payment and kitchen heed the token", indent=False
+        )
+        self._message = widgets.HTML()
+        self._announcement = widgets.HTML()
+        self._card_box = widgets.Box()
+        for widget, name in (
+            (self.pizza, "pizza"),
+            (self.address, "address"),
+            (self.place, "place"),
+            (self.cancel, "cancel"),
+            (self.close_kitchen, "close"),
+            (self.heeds_token, "heeds"),
+            (self._message, "message"),
+            (self._announcement, "announcement"),
+            (self._card_box, "orders"),
+        ):
+            widget.add_class(f"pizza-counter-{name}")
+        super().__init__(
+            [
+                widgets.HTML(_STYLE),
+                _row(self.pizza, self.address),
+                _row(self.place, self.cancel, self.close_kitchen, self.heeds_token),
+                self._message,
+                self._announcement,
+                self._card_box,
+            ]
+        )
+        self.add_class("pizza-counter")
+        self._on_click(self.place, self._place)
+        self._on_click(self.cancel, self._cancel_newest)
+        self._on_click(self.close_kitchen, self._close_or_open_kitchen)
+        self._end_subscription = shop.events.subscribe(self._read)
+        self._say("Choose a pizza and place your order. While it is on its way through the house, you can cancel it.")
+        replace_earlier_run(self)
+
+    @property
+    def orders(self) -> list[OrderCard]:
+        """The cards of all orders placed here, newest first, as on screen."""
+        return list(reversed(self._cards.values()))
+
+    async def finished(self) -> list[Receipt]:
+        """Wait until no order is under way. The receipts so far, oldest order first; await it where it was made."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+            await asyncio.sleep(0)  # the tasks' done callbacks take them out
+        return [card.receipt for card in self._cards.values() if card.receipt is not None]
+
+    def stop(self) -> None:
+        """Cancel its orders, and answer no more clicks."""
+        self._closed = True
+        self._kitchen.cancel("the counter was replaced")
+        for button in (self.place, self.cancel, self.close_kitchen):
+            button.disabled = True
+        self._say("This counter was replaced: its cell was run again.")
+
+    def __repr__(self) -> str:  # what a reader without a kernel sees in place of the widget
+        return f"<OrderCounter with {len(self._cards)} orders: run this notebook in JupyterLab to use it>"
+
+    def _on_click(self, button: widgets.Button, act: Callable[[], None]) -> None:
+        button.on_click(lambda _: self._on_loop(act))
+
+    def _on_loop(self, act: Callable[[], None]) -> None:
+        """Do it on the counter's loop; at once if this is it."""
+        if self._closed:
+            return
+        if asyncio._get_running_loop() is self._loop:
+            self._safely(act)
+        else:
+            self._loop.call_soon_threadsafe(self._safely, act)
+
+    def _safely(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:  # from a callback it would go where no student looks
+            self._say(f"That did not work. {_in_words(error)}", "error")
+
+    def _place(self) -> None:
+        try:
+            order = Order(pizza=self.pizza.value, address=self.address.value)
+        except ValueError as error:
+            self._say(f"No order was made: {error}", "error")
+            return
+        if self._kitchen.is_cancellation_requested:
+            self._say("No order was made: the kitchen is closed. Open it first.", "error")
+            return
+        self._shop.heeds_token = self.heeds_token.value
+        source = CancellationTokenSource.create_linked_token_source(self._kitchen.token)
+        number = len(self._cards) + 1
+        card = self._cards[order.id] = OrderCard(number, order, source, heeds_token=self.heeds_token.value)
+        self._on_click(card.cancel, lambda: self._cancel(card))
+        task = self._tasks[order.id] = self._loop.create_task(self._shop.place_order(order, source.token))
+        task.add_done_callback(lambda task: self._ended(card, task))
+        self._card_box.children = (card, *self._card_box.children)
+        self._say(f"Order {number} is placed.")
+
+    def _cancel_newest(self) -> None:
+        for card in self.orders:
+            if card.can_be_cancelled and not card.source.is_cancellation_requested:
+                self._cancel(card)
+                return
+        self._say("There is no order to cancel. Place one first.")
+
+    def _cancel(self, card: OrderCard) -> None:
+        if not card.can_be_cancelled:
+            self._say(f"Too late: order {card.number} is {card.status.lower()}.")
+            return
+        card.source.cancel("cancelled by the customer")
+        if not card.heeds_token:
+            self._say(f"You cancelled order {card.number}, and its token says so. But nobody looks at it.", "warning")
+
+    def _close_or_open_kitchen(self) -> None:
+        if self._kitchen.is_cancellation_requested:
+            self._kitchen = CancellationTokenSource()
+            self.close_kitchen.description = "Close the kitchen"
+            self._say("The kitchen is open again.")
+        else:
+            self.close_kitchen.description = "Open the kitchen"
+            self._kitchen.cancel(CLOSING_TIME)
+            self._say("The kitchen is closed. One cancel has reached every order, through its link.")
+
+    def _read(self, event: Event) -> None:
+        card = self._cards.get(event.order.id)
+        if card is not None:
+            before = card.status
+            card.read(event)
+            if card.receipt.status.is_final and card.status != before:
+                self._say(f"Order {card.number} is {card.status.lower()}.")
+            elif card.status != before:
+                self._announce(f"Order {card.number}: {card.status}")
+
+    def _ended(self, card: OrderCard, task: asyncio.Task[Receipt]) -> None:
+        del self._tasks[card.order.id]
+        card.source.dispose()
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._say(f"Order {card.number} failed. {_in_words(error)}", "error")
+
+    def _say(self, text: str, kind: str = "note") -> None:
+        self._message.value = f'<p class="pizza-counter-{kind}">{escape(text)}</p>'
+        self._announce(text)
+
+    def _announce(self, text: str) -> None:
+        # For screen readers; the eye sees the same in cards and message.
+        self._announcement.value = f'<div role="status" aria-live="polite">{escape(text)}</div>'
+
+
+def _row(*children: widgets.Widget) -> widgets.Box:
+    row = widgets.Box(children)
+    row.add_class("pizza-counter-row")
+    return row
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,92 @@
+"""What happens in the pizzeria, told once to whoever wants to know.
+
+Services publish; readers (log, counter, timeline, receipt) subscribe. Neither knows the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pizzeria.order import Order, OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`at`: seconds since the pizzeria opened."""
+
+    order: Order
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Event):
+    state: OrderState
+    reason: object = None  # of a cancel: what `cancel(reason)` said; of a failure: the exception
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Event):
+    """A line for the log."""
+
+    service: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Event):
+    """A service begins step `step` of `of`, from 1."""
+
+    service: str
+    step: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Money(Event):
+    """The ledger has done `step` (authorize, capture, void, refund, settle) for so many cents."""
+
+    step: str
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested(Event):
+    """The order's token was cancelled. Whether anybody listens is another matter."""
+
+    reason: object
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent(Event):
+    """The customer was told that the order is on its way."""
+
+
+Reader = Callable[[Event], object]
+
+
+class EventStream:
+    """Calls every reader with every event, in the order of subscribing. Use it on the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._readers: list[Reader] = []
+
+    def subscribe(self, reader: Reader) -> Callable[[], None]:
+        """Returns what ends the subscription; calling that twice is harmless."""
+        entry = [*self._readers, reader]
+        self._readers = entry  # a new list: who is being told an event may subscribe and unsubscribe
+
+        def unsubscribe() -> None:
+            self._readers = [other for other in self._readers if other is not reader]
+
+        return unsubscribe
+
+    def publish(self, event: Event) -> None:
+        for reader in self._readers:
+            try:
+                reader(event)
+            except Exception as error:  # a broken reader must not stop an order that has nothing to do with it
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": f"{reader!r} failed on {event!r}", "exception": error}
+                )

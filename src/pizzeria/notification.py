@@ -1,0 +1,22 @@
+"""The notification service: tells the customer."""
+
+from __future__ import annotations
+
+from cancellation import CancellationToken
+from pizzeria.clock import Clock
+from pizzeria.events import EventStream, Line, MessageSent
+from pizzeria.order import Order
+
+PAUSE = 0.2  # seconds until the message is out
+
+
+class Notification:
+    def __init__(self, clock: Clock, events: EventStream) -> None:
+        self._clock = clock
+        self._events = events
+
+    async def notify_customer(self, order: Order, token: CancellationToken) -> None:
+        """Send the message. Stopped by `token`, it was not sent."""
+        await self._clock.pause(PAUSE, token)
+        self._events.publish(Line(order, self._clock.now, "notification", "🛵 Your order is on its way"))
+        self._events.publish(MessageSent(order, self._clock.now))

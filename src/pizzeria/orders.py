@@ -1,0 +1,128 @@
+"""The order service: one order from the phone call to the courier, and back again where it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cancellation import CancellationToken, OperationCanceledError
+from pizzeria.clock import Clock
+from pizzeria.events import EventStream, Line, Money, StateChanged
+from pizzeria.kitchen import Kitchen
+from pizzeria.ledger import Entry, Ledger
+from pizzeria.notification import Notification
+from pizzeria.order import MOVES, Order, OrderState
+from pizzeria.payment import Payment
+
+COURIER = 0.3  # seconds until the courier is at the door
+CLOSING_TIME = "closing time"  # the reason with which a closing kitchen cancels its orders
+
+
+class Orders:
+    def __init__(
+        self,
+        payment: Payment,
+        kitchen: Kitchen,
+        notification: Notification,
+        ledger: Ledger,
+        clock: Clock,
+        events: EventStream,
+    ) -> None:
+        self._payment = payment
+        self._kitchen = kitchen
+        self._notification = notification
+        self._ledger = ledger
+        self._clock = clock
+        self._events = events
+
+    async def place_order(self, order: Order, token: CancellationToken) -> None:
+        """Serve the order, or, once `token` is cancelled, undo what was done of it.
+
+        Returns when the order is completed or cancelled. What a service raises comes out after the undoing.
+        """
+        if self._ledger.entries(order.id):
+            raise ValueError(f"order {order.id} has been placed before; make a new Order for another pizza")
+        progress = _Progress(order, self._clock, self._events)
+        progress.say("🍽️ Order received...")
+        try:
+            await self._serve(order, progress, token)
+        except BaseException as error:
+            if progress.state.is_final:  # completed, though its task was cancelled
+                raise
+            by_token = isinstance(error, OperationCanceledError) and token.is_cancellation_requested
+            self._undo(order, progress)
+            if by_token or isinstance(error, asyncio.CancelledError):
+                progress.move_to(OrderState.CANCELLED, token.reason)
+                progress.say(f"🚫 Order cancelled by {_canceler(token.reason)}.")
+            else:
+                progress.fail(error)
+            if not by_token:
+                raise
+
+    async def _serve(self, order: Order, progress: _Progress, token: CancellationToken) -> None:
+        progress.move_to(OrderState.PAYING)
+        await self._payment.process_payment(order, token)
+        progress.move_to(OrderState.WAITING)
+        async with self._kitchen.oven(token):
+            progress.move_to(OrderState.COOKING)
+            await self._kitchen.prepare_meal(order, token)
+        progress.move_to(OrderState.READY)
+        await self._clock.pause(COURIER, token)
+        token.throw_if_cancellation_requested()  # the last look: what follows cannot be undone
+        progress.record(self._ledger.settle(order.id))
+        progress.move_to(OrderState.HANDED_OVER)
+        try:
+            await self._notification.notify_customer(order, CancellationToken.none)
+        except Exception as error:  # the pizza is on its way, with or without the message
+            progress.say(f"⚠️ The message could not be sent: {_in_words(error)}")
+        finally:
+            progress.move_to(OrderState.COMPLETED)
+            progress.say("✅ Order completed successfully!")
+
+    def _undo(self, order: Order, progress: _Progress) -> None:
+        try:
+            entry = self._ledger.undo(order.id)
+        except Exception as error:  # the order stays open in the ledger, which repairs it when opened again
+            progress.fail(error)
+            raise
+        if entry is not None:
+            progress.say("🧹 Cleaning up before stopping...")
+            progress.record(entry)
+
+
+class _Progress:
+    """Where one order is, and the telling of it."""
+
+    def __init__(self, order: Order, clock: Clock, events: EventStream) -> None:
+        self._order = order
+        self._clock = clock
+        self._events = events
+        self._enter(OrderState.RECEIVED)
+
+    def move_to(self, state: OrderState, reason: object = None) -> None:
+        if state not in MOVES[self.state]:
+            raise RuntimeError(f"an order that is {self.state} cannot become {state}")
+        self._enter(state, reason)
+
+    def _enter(self, state: OrderState, reason: object = None) -> None:
+        self.state = state
+        self._events.publish(StateChanged(self._order, self._clock.now, state, reason))
+
+    def fail(self, error: BaseException) -> None:
+        self.move_to(OrderState.FAILED, error)
+        self.say(f"⚠️ Order failed: {_in_words(error)}")
+
+    def say(self, text: str) -> None:
+        self._events.publish(Line(self._order, self._clock.now, "orders", text))
+
+    def record(self, entry: Entry) -> None:
+        self._events.publish(Money(self._order, self._clock.now, entry.step, entry.cents))
+
+
+def _canceler(reason: object) -> str:
+    if isinstance(reason, TimeoutError):
+        return "deadline"
+    return CLOSING_TIME if reason == CLOSING_TIME else "user"
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,35 @@
+"""The payment service: reserves the money, asks the bank a while, takes it."""
+
+from __future__ import annotations
+
+from cancellation import CancellationToken
+from pizzeria.clock import Clock
+from pizzeria.events import EventStream, Line, Money, Step
+from pizzeria.ledger import Ledger
+from pizzeria.order import Order
+
+CHECKS = 5
+PAUSE = 0.5  # seconds between two checks
+
+
+class Payment:
+    def __init__(self, ledger: Ledger, clock: Clock, events: EventStream) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._events = events
+
+    async def process_payment(self, order: Order, token: CancellationToken) -> None:
+        """Charge the order's price. Stopped by `token`, it has reserved the money but not taken it."""
+        self._say(order, "💳 Processing payment...")
+        reserved = self._ledger.authorize(order.id, order.cents)
+        self._events.publish(Money(order, self._clock.now, reserved.step, reserved.cents))
+        for check in range(1, CHECKS + 1):
+            token.throw_if_cancellation_requested()
+            self._events.publish(Step(order, self._clock.now, "payment", check, CHECKS))
+            await self._clock.pause(PAUSE, token)
+        taken = self._ledger.capture(order.id)
+        self._events.publish(Money(order, self._clock.now, taken.step, taken.cents))
+        self._say(order, "💰 Payment successful.")
+
+    def _say(self, order: Order, text: str) -> None:
+        self._events.publish(Line(order, self._clock.now, "payment", text))

@@ -1,0 +1,66 @@
+"""The receipt: what an order cost in the end, and what its cancel saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pizzeria import kitchen
+from pizzeria.events import Event, Line, MessageSent, Money, StateChanged, Step
+from pizzeria.order import Order, OrderState
+
+
+@dataclass(slots=True)
+class Receipt:
+    """Read from the order's events. Amounts are cents; seconds are the article's, whatever the pace."""
+
+    order: Order
+    status: OrderState = OrderState.RECEIVED
+    reason: object = None  # of the cancel or the failure
+    charged: int = 0
+    refunded: int = 0
+    kitchen_steps: int = 0  # begun
+    message_sent: bool = False
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def kept(self) -> int:
+        return self.charged - self.refunded
+
+    @property
+    def kitchen_started(self) -> bool:
+        return self.kitchen_steps > 0
+
+    @property
+    def oven_seconds(self) -> float:
+        return round(self.kitchen_steps * kitchen.PAUSE, 1)
+
+    @property
+    def oven_seconds_saved(self) -> float:
+        return round(kitchen.OVEN_SECONDS - self.oven_seconds, 1)
+
+    def read(self, event: Event) -> None:
+        """Take one event of this order into account."""
+        match event:
+            case StateChanged():
+                self.status, self.reason = event.state, event.reason
+            case Line():
+                self.lines.append(event.text)
+            case Step(service="kitchen"):
+                self.kitchen_steps = event.step
+            case Money(step="capture"):
+                self.charged = event.cents
+            case Money(step="refund"):
+                self.refunded = event.cents
+            case MessageSent():
+                self.message_sent = True
+
+    def __str__(self) -> str:
+        return (
+            f"{self.order.pizza}: {self.status}. Charged {euros(self.charged)}, refunded {euros(self.refunded)}, "
+            f"oven {self.oven_seconds:.1f} s, saved {self.oven_seconds_saved:.1f} s, "
+            f"message {'sent' if self.message_sent else 'not sent'}."
+        )
+
+
+def euros(cents: int) -> str:
+    return f"€{cents / 100:.2f}"

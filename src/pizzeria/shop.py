@@ -1,0 +1,111 @@
+"""The pizzeria: its services, its events, and the one door through which orders come in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cancellation import CancellationToken, TimeProvider
+from pizzeria.clock import Clock
+from pizzeria.events import CancelRequested, Event, EventStream
+from pizzeria.kitchen import Kitchen
+from pizzeria.ledger import Ledger
+from pizzeria.notification import Notification
+from pizzeria.order import Order
+from pizzeria.orders import Orders
+from pizzeria.payment import Payment
+from pizzeria.receipt import Receipt
+
+
+class Pizzeria:
+    """Takes orders, any number at once, on one event loop.
+
+    `ledger`: where the money is written down; by default in memory. `ovens`: how many meals cook at a time.
+    `pace`: 1.0 is the article's speed, 0.01 a hundred times faster; may be changed at any time.
+    `heeds_token`: whether the services look at the token that they are given; may be changed for later orders.
+    `time_provider`: a fake clock, for tests. `ValueError` or `TypeError` for what makes no pizzeria.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger | None = None,
+        ovens: int = 3,
+        pace: float = 1.0,
+        heeds_token: bool = True,
+        *,
+        time_provider: TimeProvider = TimeProvider.system,
+    ) -> None:
+        self.events = EventStream()
+        self.heeds_token = heeds_token
+        self._clock = Clock(pace, time_provider)
+        self._kitchen = Kitchen(ovens, self._clock, self.events)
+        self.ledger = Ledger() if ledger is None else ledger
+        self._orders = Orders(
+            Payment(self.ledger, self._clock, self.events),
+            self._kitchen,
+            Notification(self._clock, self.events),
+            self.ledger,
+            self._clock,
+            self.events,
+        )
+        self._receipts: dict[str, Receipt] = {}  # of the orders under way
+        self.events.subscribe(self._read)
+
+    @property
+    def pace(self) -> float:
+        return self._clock.pace
+
+    @pace.setter
+    def pace(self, pace: float) -> None:
+        self._clock.pace = pace
+
+    @property
+    def ovens(self) -> int:
+        return self._kitchen.ovens
+
+    @property
+    def ovens_in_use(self) -> int:
+        return self._kitchen.ovens_in_use
+
+    async def place_order(self, order: Order, token: CancellationToken = CancellationToken.none) -> Receipt:
+        """Serve `order`; its receipt when it is completed, or cancelled by `token` and undone.
+
+        What a service raises comes out, after the order has been undone. A cancel after the handover to the
+        courier is too late: the order completes. Cancel from any thread; call this on the event loop.
+        """
+        if not isinstance(order, Order):
+            raise TypeError(f"order must be an Order, not {order!r}")
+        if not isinstance(token, CancellationToken):
+            raise TypeError(f"token must be a CancellationToken, not {token!r}")
+        if order.id in self._receipts:
+            raise ValueError(f"order {order.id} is under way; make a new Order for another pizza")
+        receipt = self._receipts[order.id] = Receipt(order)
+        try:
+            with self._telling_of_cancel(order, token):
+                await self._orders.place_order(order, token if self.heeds_token else CancellationToken.none)
+            return receipt
+        finally:
+            del self._receipts[order.id]
+
+    def _read(self, event: Event) -> None:
+        if (receipt := self._receipts.get(event.order.id)) is not None:
+            receipt.read(event)
+
+    @contextmanager
+    def _telling_of_cancel(self, order: Order, token: CancellationToken) -> Iterator[None]:
+        """Readers hear that a cancel was requested, whether or not a service listens to it."""
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            if order.id in self._receipts:  # not over meanwhile
+                self.events.publish(CancelRequested(order, self._clock.now, token.reason))
+
+        def requested() -> None:  # on the canceler's thread; readers live on the loop
+            if asyncio._get_running_loop() is loop:
+                tell()
+            else:
+                loop.call_soon_threadsafe(tell)
+
+        with token.register(requested):
+            yield
