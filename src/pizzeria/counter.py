@@ -114,6 +114,7 @@ class OrderCounter(widgets.VBox):
         for button in (self.place, self.cancel, self.close_kitchen):
             button.disabled = True
         self._say("This counter was replaced: its cell was run again.")
+        self._leave_if_over()
 
     def __repr__(self) -> str:  # what a reader without a kernel sees in place of the widget
         return f"<OrderCounter with {len(self._cards)} orders: run this notebook in JupyterLab to use it>"
@@ -193,11 +194,16 @@ class OrderCounter(widgets.VBox):
     def _ended(self, card: OrderCard, task: asyncio.Task[Receipt]) -> None:
         del self._tasks[card.order.id]
         card.source.dispose()
+        self._leave_if_over()
         if task.cancelled():
             return
         error = task.exception()
         if error is not None:
             self._say(f"Order {card.number} failed. {_in_words(error)}", "error")
+
+    def _leave_if_over(self) -> None:
+        if self._closed and not self._tasks:  # not earlier: the cards are to show how their orders ended
+            self._end_subscription()
 
     def _say(self, text: str, kind: str = "note") -> None:
         self._message.value = f'<p class="pizza-counter-{kind}">{escape(text)}</p>'

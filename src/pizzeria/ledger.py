@@ -144,6 +144,8 @@ class Ledger:
                 raise LedgerError(f"cannot {step} order {order_id}: there is no {_COMES_AFTER[step]} before it")
             if step == "void" and "capture" in steps:
                 raise LedgerError(f"cannot void order {order_id}: its money has been captured, refund it")
+            if step == "capture" and "void" in steps:
+                raise LedgerError(f"cannot capture order {order_id}: its authorization was voided")
             return self._write(order_id, step, steps["authorize"])
 
     def _write(self, order_id: str, step: str, cents: int) -> Entry:

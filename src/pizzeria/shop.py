@@ -36,6 +36,10 @@ class Pizzeria:
         *,
         time_provider: TimeProvider = TimeProvider.system,
     ) -> None:
+        if ledger is not None and not isinstance(ledger, Ledger):
+            raise TypeError(f"ledger must be a Ledger, not {ledger!r}")
+        if not isinstance(heeds_token, bool):
+            raise TypeError(f"heeds_token must be True or False, not {heeds_token!r}")
         self.events = EventStream()
         self.heeds_token = heeds_token
         self._clock = Clock(pace, time_provider)

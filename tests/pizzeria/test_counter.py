@@ -1,0 +1,345 @@
+"""The counter without a browser: clicks from a cell and from other threads. The real page is in tests/browser."""
+
+import asyncio
+import threading
+
+import pytest
+from conftest import Shop, turn_loop
+
+from pizzeria import Order, OrderCounter, OrderState, Pizzeria, cells
+
+
+def run(scenario, shop=None):
+    """Run `scenario(counter)` on an event loop, as a notebook cell would."""
+
+    async def main():
+        counter = OrderCounter(shop or Shop())
+        try:
+            await scenario(counter)
+        finally:
+            counter.stop()
+            await counter.finished()
+
+    asyncio.run(main())
+
+
+async def click(button, seconds=0.0, shop=None):
+    button.click()
+    await turn_loop()
+    if shop is not None:
+        await shop.run(seconds)
+
+
+def text(widget):
+    return widget.value
+
+
+def test_place_then_cancel_from_a_cell_stops_the_payment_and_charges_nothing():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place, 1, shop)
+        assert counter.orders[0].status == "Paying"
+        counter.cancel.click()
+        (receipt,) = await counter.finished()
+        assert receipt.status is OrderState.CANCELLED
+        assert shop.ledger.kept() == 0
+        assert "Nothing was charged. The kitchen never started, and the oven is free." in text(
+            counter.orders[0]._receipt
+        )
+
+    run(scenario, shop)
+
+
+def test_click_click_and_finished_in_one_cell_without_a_pause_cancels_the_order():
+    async def scenario(counter):
+        counter.place.click()
+        counter.cancel.click()
+        (receipt,) = await counter.finished()
+        assert receipt.status is OrderState.CANCELLED
+
+    run(scenario, Pizzeria(pace=10))
+
+
+def test_a_whole_order_completes_and_its_receipt_says_what_was_charged():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place, 6.5, shop)
+        assert counter.orders[0].status == "Completed"
+        assert "€9.50 charged, the meal cooked, the message sent." in text(counter.orders[0]._receipt)
+        assert "Order 1 is completed." in text(counter._message)
+
+    run(scenario, shop)
+
+
+def test_progress_is_told_in_words_beside_the_bars():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place, 1.2, shop)
+        card = counter.orders[0]
+        assert "3 of 5" in text(card._payment._words)
+        assert "not started" in text(card._kitchen._words)
+        assert card._payment._bar.value == 3
+        await shop.run(2)
+        assert "done" in text(card._payment._words)
+        assert "3 of 10" in text(card._kitchen._words)
+        await click(card.cancel)
+        assert "stopped at 3 of 10" in text(card._kitchen._words)
+        assert card.cancel.layout.display == "none"
+
+    run(scenario, shop)
+
+
+def test_each_of_ten_orders_is_cancelled_by_its_own_button_only():
+    shop = Shop(ovens=10)
+
+    async def scenario(counter):
+        for _ in range(10):
+            await click(counter.place)
+        for card in counter.orders[::2]:
+            await click(card.cancel)
+        await shop.run(8)
+        statuses = {card.number: card.status for card in counter.orders}
+        assert statuses == {n: "Cancelled" if n % 2 == 0 else "Completed" for n in range(1, 11)}
+
+    run(scenario, shop)
+
+
+def test_cancel_order_takes_the_newest_that_can_still_be_cancelled():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place)
+        await click(counter.place)
+        await click(counter.cancel)
+        assert [card.status for card in counter.orders] == ["Cancelled", "Paying"]
+        await click(counter.cancel)
+        assert [card.status for card in counter.orders] == ["Cancelled", "Cancelled"]
+        await click(counter.cancel)
+        assert "There is no order to cancel. Place one first." in text(counter._message)
+
+    run(scenario, shop)
+
+
+@pytest.mark.parametrize("running_loop_in_thread", [False, True])
+def test_clicks_from_another_thread_with_or_without_a_loop_of_its_own_do_the_same(running_loop_in_thread):
+    shop = Shop()
+
+    def click_in_thread(button):
+        async def with_loop():
+            button.click()
+
+        target = (lambda: asyncio.run(with_loop())) if running_loop_in_thread else button.click
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join()
+
+    async def scenario(counter):
+        threads = set()
+        shop.events.subscribe(lambda event: threads.add(threading.get_ident()))
+        click_in_thread(counter.place)
+        await turn_loop()
+        await shop.run(1)
+        assert counter.orders[0].status == "Paying"
+        click_in_thread(counter.cancel)
+        await turn_loop()
+        assert counter.orders[0].status == "Cancelled"
+        assert threads == {threading.get_ident()}
+
+    run(scenario, shop)
+
+
+def test_when_nobody_listens_the_card_says_so_and_the_receipt_too():
+    shop = Shop()
+
+    async def scenario(counter):
+        counter.heeds_token.value = False
+        await click(counter.place, 1, shop)
+        await click(counter.cancel)
+        assert "you cancelled, but nobody listens" in text(counter.orders[0]._status)
+        assert "nobody looks at it" in text(counter._message)
+        await shop.run(6)
+        assert "You cancelled, and yet: €9.50 charged" in text(counter.orders[0]._receipt)
+
+    run(scenario, shop)
+
+
+def test_an_exception_inside_a_service_appears_in_words():
+    shop = Shop()
+
+    async def scenario(counter):
+        shop.ledger.capture = lambda order_id: (_ for _ in ()).throw(ConnectionError("the bank <hung> up"))
+        await click(counter.place, 3, shop)
+        assert counter.orders[0].status == "Failed"
+        assert "ConnectionError: the bank &lt;hung&gt; up" in text(counter._message)
+        assert "Nothing was charged" in text(counter.orders[0]._receipt)
+
+    run(scenario, shop)
+
+
+def test_what_users_type_is_shown_as_typed_wherever_it_is_shown():
+    evil = "<img src=x onerror=alert(1)>"
+
+    async def scenario(counter):
+        counter.address.value = evil
+        await click(counter.place)
+        shown = [child.value for child in counter.orders[0].children[0].children if hasattr(child, "value")]
+        assert any("&lt;img src=x onerror=alert(1)&gt;" in value for value in shown)
+        assert not any("<img" in value for value in shown)
+        counter.address.value = "<b>" * 100
+        await click(counter.place)
+        assert "<b>" not in text(counter._message)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"), [("", "address must not be empty"), ("x" * 201, "at most 200 characters long, not 201")]
+)
+def test_an_impossible_address_makes_no_order_and_says_why(address, says):
+    async def scenario(counter):
+        counter.address.value = address
+        await click(counter.place)
+        assert counter.orders == []
+        assert "No order was made" in text(counter._message)
+        assert says in text(counter._message)
+
+    run(scenario)
+
+
+def test_closing_the_kitchen_cancels_all_its_orders_and_takes_no_more_until_it_opens():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place)
+        await click(counter.place)
+        await click(counter.close_kitchen)
+        assert [card.status for card in counter.orders] == ["Cancelled", "Cancelled"]
+        assert counter.orders[0].receipt.lines[-1] == "🚫 Order cancelled by closing time."
+        await click(counter.place)
+        assert len(counter.orders) == 2
+        assert "the kitchen is closed. Open it first." in text(counter._message)
+        await click(counter.close_kitchen)
+        await click(counter.place)
+        assert counter.orders[0].status == "Paying"
+
+    run(scenario, shop)
+
+
+def test_a_cancel_after_the_handover_is_answered_with_too_late():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place, 5.9, shop)
+        assert counter.orders[0].status == "On its way"
+        counter._cancel(counter.orders[0])
+        assert "Too late: order 1 is on its way." in text(counter._message)
+        await click(counter.cancel)
+        assert "There is no order to cancel" in text(counter._message)
+        await shop.run(1)  # what cannot be cancelled has to end by itself
+
+    run(scenario, shop)
+
+
+def test_status_changes_are_announced_politely_to_screen_readers():
+    async def scenario(counter):
+        await click(counter.place)
+        assert text(counter._announcement) == '<div role="status" aria-live="polite">Order 1: Paying</div>'
+
+    run(scenario)
+
+
+class Kernel:
+    """Stands in for IPython's shell: says which cell is running, and in which run."""
+
+    def __init__(self):
+        self.request = {}
+
+    def get_parent(self):
+        return self.request
+
+    def run_cell(self, cell, run):
+        self.request = {"header": {"msg_id": run}, "metadata": {"cellId": cell}}
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    kernel = Kernel()
+    monkeypatch.setattr(cells, "get_ipython", lambda: kernel)
+    monkeypatch.setattr(cells, "_made", {})
+    return kernel
+
+
+def test_running_the_cell_again_cancels_the_old_counters_orders_and_silences_its_buttons(kernel):
+    async def main():
+        shop = Shop()
+        kernel.run_cell("a", "run 1")
+        old = OrderCounter(shop)
+        await click(old.place)
+        kernel.run_cell("a", "run 2")
+        new = OrderCounter(shop)
+        await turn_loop()
+        assert old.orders[0].status == "Cancelled"
+        old.place.click()
+        await click(new.place)
+        assert (len(old.orders), len(new.orders)) == (1, 1)
+        new.stop()
+        await new.finished()
+
+    asyncio.run(main())
+
+
+def test_counters_of_other_cells_and_of_the_same_run_live_side_by_side(kernel):
+    async def main():
+        kernel.run_cell("a", "run 1")
+        first, second = OrderCounter(Shop()), OrderCounter(Shop())
+        kernel.run_cell("b", "run 2")
+        third = OrderCounter(Shop())
+        for counter in (first, second, third):
+            await click(counter.place)
+            assert counter.orders[0].status == "Paying"
+            counter.stop()
+            await counter.finished()
+
+    asyncio.run(main())
+
+
+def test_a_counter_made_where_no_loop_runs_says_where_to_make_it():
+    with pytest.raises(RuntimeError, match="make it in a notebook cell, or inside an async function"):
+        OrderCounter(Pizzeria())
+
+
+def test_a_counter_needs_a_pizzeria():
+    async def main():
+        with pytest.raises(TypeError, match="shop must be a Pizzeria, not 'Luigi'"):
+            OrderCounter("Luigi")
+
+    asyncio.run(main())
+
+
+def test_orders_that_others_place_in_the_shop_do_not_disturb_the_counter():
+    shop = Shop()
+
+    async def scenario(counter):
+        other = asyncio.create_task(shop.place_order(Order("Funghi", "2 Side St")))
+        await click(counter.place, 7, shop)
+        await other
+        assert [card.status for card in counter.orders] == ["Completed"]
+
+    run(scenario, shop)
+
+
+def test_a_stopped_counter_is_let_go_by_the_shop_when_its_orders_have_ended():
+    async def main():
+        shop = Shop()
+        before = len(shop.events._readers)
+        counter = OrderCounter(shop)
+        await click(counter.place)
+        counter.stop()
+        await counter.finished()
+        assert counter.orders[0].status == "Cancelled"
+        assert len(shop.events._readers) == before
+
+    asyncio.run(main())

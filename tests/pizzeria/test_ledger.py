@@ -1,0 +1,157 @@
+import multiprocessing
+import threading
+
+import pytest
+
+from pizzeria import Ledger, LedgerError
+
+
+@pytest.fixture
+def ledger():
+    with Ledger() as ledger:
+        yield ledger
+
+
+def steps(ledger, order_id="a"):
+    return [entry.step for entry in ledger.entries(order_id)]
+
+
+def test_a_sale_is_authorized_captured_and_settled(ledger):
+    ledger.authorize("a", 950)
+    ledger.capture("a")
+    ledger.settle("a")
+    assert steps(ledger) == ["authorize", "capture", "settle"]
+    assert {entry.cents for entry in ledger.entries()} == {950}
+    assert (ledger.charged(), ledger.refunded(), ledger.kept()) == (950, 0, 950)
+
+
+def test_undo_voids_what_is_reserved(ledger):
+    ledger.authorize("a", 950)
+    assert ledger.undo("a").step == "void"
+    assert (ledger.charged(), ledger.kept()) == (0, 0)
+
+
+def test_undo_refunds_what_is_taken_and_only_once(ledger):
+    ledger.authorize("a", 950)
+    ledger.capture("a")
+    assert ledger.undo("a").step == "refund"
+    assert ledger.undo("a") is None
+    assert (ledger.charged(), ledger.refunded(), ledger.kept()) == (950, 950, 0)
+
+
+def test_undo_of_an_order_that_never_paid_or_is_settled_does_nothing(ledger):
+    assert ledger.undo("nobody") is None
+    ledger.authorize("a", 950)
+    ledger.capture("a")
+    ledger.settle("a")
+    assert ledger.undo("a") is None
+    assert ledger.kept("a") == 950
+
+
+@pytest.mark.parametrize(
+    ("done", "step", "says"),
+    [
+        ([], "capture", "there is no authorize before it"),
+        ([], "refund", "there is no capture before it"),
+        (["authorize"], "settle", "there is no capture before it"),
+        (["authorize", "capture"], "void", "has been captured, refund it"),
+        (["authorize", "capture"], "capture", "already done for it: authorize, capture"),
+        (["authorize", "capture", "refund"], "refund", "already done"),
+        (["authorize", "capture", "settle"], "refund", "already done"),
+        (["authorize", "capture", "refund"], "settle", "already done"),
+        (["authorize", "void"], "capture", "cannot capture order a: its authorization was voided"),
+    ],
+)
+def test_a_step_out_of_order_is_refused_and_changes_nothing(ledger, done, step, says):
+    for earlier in done:
+        ledger.authorize("a", 950) if earlier == "authorize" else getattr(ledger, earlier)("a")
+    with pytest.raises(LedgerError, match=says):
+        getattr(ledger, step)("a")
+    assert steps(ledger) == done
+
+
+def test_authorizing_an_order_twice_is_refused(ledger):
+    ledger.authorize("a", 950)
+    with pytest.raises(LedgerError, match="already done for it: authorize"):
+        ledger.authorize("a", 950)
+
+
+@pytest.mark.parametrize("cents", [0, -5, 9.5, "950", None, True])
+def test_amounts_are_whole_cents_above_zero(ledger, cents):
+    with pytest.raises(ValueError, match="cents must be a whole number above 0, not"):
+        ledger.authorize("a", cents)
+    assert ledger.entries() == []
+
+
+def test_totals_are_per_order_or_over_all(ledger):
+    for order_id, cents in (("a", 100), ("b", 200)):
+        ledger.authorize(order_id, cents)
+        ledger.capture(order_id)
+    ledger.refund("b")
+    assert (ledger.kept("a"), ledger.kept("b"), ledger.kept()) == (100, 0, 100)
+    assert (ledger.charged("b"), ledger.refunded("b"), ledger.refunded()) == (200, 200, 200)
+
+
+def test_reopening_a_file_voids_and_refunds_what_was_left_unfinished_and_says_so(tmp_path):
+    path = tmp_path / "money.db"
+    with Ledger(path) as ledger:
+        for order_id in ("reserved", "taken", "out", "gone back"):
+            ledger.authorize(order_id, 100)
+        for order_id in ("taken", "out", "gone back"):
+            ledger.capture(order_id)
+        ledger.settle("out")
+        ledger.refund("gone back")
+    with Ledger(path) as ledger:
+        assert [(entry.order_id, entry.step) for entry in ledger.repaired] == [
+            ("reserved", "void"),
+            ("taken", "refund"),
+        ]
+        assert ledger.kept() == 100
+    with Ledger(path) as ledger:
+        assert ledger.repaired == []
+
+
+def _open(path, answers):
+    try:
+        Ledger(path)
+    except LedgerError as error:
+        answers.put(str(error))
+    else:
+        answers.put("opened")
+
+
+def test_a_ledger_that_another_process_has_open_is_refused_with_advice(tmp_path):
+    path = tmp_path / "money.db"
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    with Ledger(path) as ledger:
+        ledger.authorize("running", 100)
+        process = context.Process(target=_open, args=(path, answers))
+        process.start()
+        answer = answers.get(timeout=60)
+        process.join()
+        assert "close() that one first" in answer
+        assert "money.db" in answer
+        assert steps(ledger, "running") == ["authorize"]
+
+
+def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear customer, " * 100)
+    with pytest.raises(LedgerError, match=r"letter\.txt"):
+        Ledger(path)
+    assert path.read_text() == "Dear customer, " * 100
+
+
+def test_many_threads_can_use_one_ledger(ledger):
+    def sell(number):
+        for i in range(50):
+            ledger.authorize(f"{number}-{i}", 10)
+            ledger.capture(f"{number}-{i}")
+
+    threads = [threading.Thread(target=sell, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.charged() == 8 * 50 * 10

@@ -1,0 +1,332 @@
+import asyncio
+import threading
+
+import pytest
+from conftest import Shop, turn_loop
+
+from cancellation import CancellationToken, CancellationTokenSource
+from pizzeria import Order, OrderState, Pizzeria
+from pizzeria.events import CancelRequested, MessageSent, StateChanged, Step
+from pizzeria.orders import CLOSING_TIME
+
+THE_ARTICLES_LINES = [
+    "🍽️ Order received...",
+    "💳 Processing payment...",
+    "💰 Payment successful.",
+    "👨‍🍳 Preparing meal...",
+    "🍕 Meal ready!",
+    "✅ Order completed successfully!",
+]
+
+
+async def placed(shop, order, token=CancellationToken.none):
+    task = asyncio.create_task(shop.place_order(order, token))
+    await turn_loop()
+    return task
+
+
+def test_a_complete_order_says_the_articles_lines_and_keeps_the_money(shop, order):
+    async def main():
+        task = await placed(shop, order)
+        await shop.run(6.5)
+        return await task
+
+    receipt = asyncio.run(main())
+    on_its_way = "🛵 Your order is on its way"
+    assert [line for line in shop.lines() if line != on_its_way] == THE_ARTICLES_LINES
+    assert shop.lines().index(on_its_way) > shop.lines().index("🍕 Meal ready!")
+    assert receipt.lines == shop.lines()
+    assert (receipt.status, receipt.kept, receipt.oven_seconds) == (OrderState.COMPLETED, 950, 3.0)
+    assert receipt.message_sent
+    assert shop.ledger.kept(order.id) == 950
+    assert shop.ovens_in_use == 0
+
+
+def test_payment_checks_five_times_half_a_second_apart_and_the_kitchen_ten_times_at_three_tenths(shop, order):
+    async def main():
+        await placed(shop, order)
+        await shop.run(6.5)
+
+    asyncio.run(main())
+    at = {"payment": [], "kitchen": []}
+    for event in shop.recorded:
+        if isinstance(event, Step):
+            at[event.service].append(round(event.at, 3))
+    assert at["payment"] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert at["kitchen"] == [2.5, 2.8, 3.1, 3.4, 3.7, 4.0, 4.3, 4.6, 4.9, 5.2]
+
+
+def test_cancelled_during_payment_nothing_is_charged_and_the_kitchen_never_starts(shop, order):
+    async def main():
+        source = CancellationTokenSource()
+        task = await placed(shop, order, source.token)
+        await shop.run(1.2)
+        source.cancel()
+        return await task
+
+    receipt = asyncio.run(main())
+    assert shop.lines() == [
+        "🍽️ Order received...",
+        "💳 Processing payment...",
+        "🧹 Cleaning up before stopping...",
+        "🚫 Order cancelled by user.",
+    ]
+    assert (receipt.status, receipt.charged, receipt.refunded) == (OrderState.CANCELLED, 0, 0)
+    assert not receipt.kitchen_started
+    assert receipt.oven_seconds_saved == 3.0
+    assert [entry.step for entry in shop.ledger.entries(order.id)] == ["authorize", "void"]
+    assert shop.ovens_in_use == 0
+
+
+def test_cancelled_while_cooking_the_money_goes_back_once_and_the_oven_is_free(shop, order):
+    async def main():
+        source = CancellationTokenSource()
+        task = await placed(shop, order, source.token)
+        await shop.run(3.5)
+        assert shop.ovens_in_use == 1
+        source.cancel()
+        return await task
+
+    receipt = asyncio.run(main())
+    assert (receipt.charged, receipt.refunded, receipt.kept) == (950, 950, 0)
+    assert [entry.step for entry in shop.ledger.entries(order.id)] == ["authorize", "capture", "refund"]
+    assert (receipt.oven_seconds, receipt.oven_seconds_saved) == (1.2, 1.8)
+    assert shop.ovens_in_use == 0
+
+
+def test_cancelled_in_the_line_for_an_oven_the_next_in_line_gets_it(order):
+    async def main():
+        shop = Shop(ovens=1)
+        first, second, third = (Order("Funghi", f"{n} Main St") for n in (1, 2, 3))
+        source = CancellationTokenSource()
+        tasks = [await placed(shop, first), await placed(shop, second, source.token), await placed(shop, third)]
+        await shop.run(3)  # first is cooking, the others wait
+        source.cancel()
+        assert (await tasks[1]).status is OrderState.CANCELLED
+        await shop.run(2.6)  # first has left the oven, third has begun
+        cooking = [e.order for e in shop.recorded if isinstance(e, StateChanged) and e.state is OrderState.COOKING]
+        assert cooking == [first, third]
+        await shop.run(4)
+        assert [(await task).status for task in (tasks[0], tasks[2])] == [OrderState.COMPLETED] * 2
+        assert shop.ovens_in_use == 0
+
+    asyncio.run(main())
+
+
+def test_when_nobody_looks_the_customer_is_charged_the_meal_cooked_and_the_message_sent(order):
+    async def main():
+        shop = Shop(heeds_token=False)
+        source = CancellationTokenSource()
+        task = await placed(shop, order, source.token)
+        await shop.run(1)
+        source.cancel()
+        await shop.run(6)
+        receipt = await task
+        assert (receipt.status, receipt.kept, receipt.message_sent) == (OrderState.COMPLETED, 950, True)
+        assert [type(e) for e in shop.recorded].count(CancelRequested) == 1  # it was heard, and ignored
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("cancel", "line"),
+    [
+        (lambda source: source.cancel(), "🚫 Order cancelled by user."),
+        (lambda source: source.cancel("changed my mind"), "🚫 Order cancelled by user."),
+        (lambda source: source.cancel(TimeoutError("too long")), "🚫 Order cancelled by deadline."),
+        (lambda source: source.cancel(CLOSING_TIME), "🚫 Order cancelled by closing time."),
+    ],
+)
+def test_the_last_line_says_who_cancelled(shop, order, cancel, line):
+    async def main():
+        source = CancellationTokenSource()
+        task = await placed(shop, order, source.token)
+        cancel(source)
+        return await task
+
+    receipt = asyncio.run(main())
+    assert receipt.lines[-1] == line
+
+
+def test_a_deadline_on_the_same_clock_cancels_the_order(shop, order):
+    async def main():
+        source = CancellationTokenSource(2, time_provider=shop.clock)
+        task = await placed(shop, order, source.token)
+        await shop.run(2)
+        return await task
+
+    receipt = asyncio.run(main())
+    assert receipt.lines[-1] == "🚫 Order cancelled by deadline."
+    assert isinstance(receipt.reason, TimeoutError)
+
+
+def test_an_order_whose_token_is_cancelled_before_it_is_placed_touches_no_money(shop, order):
+    async def main():
+        return await shop.place_order(order, CancellationToken(canceled=True))
+
+    receipt = asyncio.run(main())
+    assert receipt.status is OrderState.CANCELLED
+    assert shop.ledger.kept() == 0
+    assert not receipt.kitchen_started
+
+
+def test_after_the_handover_a_cancel_is_too_late(shop, order):
+    async def main():
+        source = CancellationTokenSource()
+        shop.events.subscribe(
+            lambda e: source.cancel() if getattr(e, "state", None) is OrderState.HANDED_OVER else None
+        )
+        task = await placed(shop, order, source.token)
+        await shop.run(6.5)
+        return await task
+
+    receipt = asyncio.run(main())
+    assert (receipt.status, receipt.kept) == (OrderState.COMPLETED, 950)
+
+
+def test_a_cancel_in_the_last_moment_before_the_handover_still_counts(shop, order):
+    async def main():
+        source = CancellationTokenSource()
+        shop.events.subscribe(lambda e: source.cancel() if getattr(e, "state", None) is OrderState.READY else None)
+        task = await placed(shop, order, source.token)
+        await shop.run(6.5)
+        return await task
+
+    receipt = asyncio.run(main())
+    assert (receipt.status, receipt.kept, receipt.message_sent) == (OrderState.CANCELLED, 0, False)
+
+
+def test_a_failing_bank_undoes_the_order_and_its_error_comes_out(shop, order, monkeypatch):
+    async def main():
+        monkeypatch.setattr(shop.ledger, "capture", lambda order_id: 1 / 0)
+        task = await placed(shop, order)
+        await shop.run(3)
+        with pytest.raises(ZeroDivisionError):
+            await task
+
+    asyncio.run(main())
+    assert shop.lines()[-1] == "⚠️ Order failed: ZeroDivisionError: division by zero"
+    assert [entry.step for entry in shop.ledger.entries(order.id)] == ["authorize", "void"]
+
+
+def test_a_message_that_cannot_be_sent_does_not_stop_a_pizza_that_is_on_its_way(shop, order):
+    async def main():
+        def fail(event):
+            raise ConnectionError("no signal")
+
+        shop._orders._notification.notify_customer = lambda order, token: fail(order)
+        task = await placed(shop, order)
+        await shop.run(6.5)
+        return await task
+
+    receipt = asyncio.run(main())
+    assert (receipt.status, receipt.kept, receipt.message_sent) == (OrderState.COMPLETED, 950, False)
+    assert "⚠️ The message could not be sent: ConnectionError: no signal" in receipt.lines
+
+
+def test_cancelling_the_task_undoes_the_order_and_stays_a_task_cancel(shop, order):
+    async def main():
+        task = await placed(shop, order)
+        await shop.run(3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert shop.ledger.kept() == 0
+    assert shop.lines()[-1] == "🚫 Order cancelled by user."
+    assert shop.ovens_in_use == 0
+
+
+def test_cancelling_the_task_after_the_handover_leaves_the_order_completed(shop, order):
+    async def main():
+        task = await placed(shop, order)
+        shop.events.subscribe(lambda e: task.cancel() if getattr(e, "state", None) is OrderState.HANDED_OVER else None)
+        await shop.run(6.5)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert shop.lines()[-1] == "✅ Order completed successfully!"
+    assert shop.ledger.kept() == 950
+
+
+def test_a_cancel_from_another_thread_stops_the_order_and_its_readers_stay_on_the_loop(order):
+    async def main():
+        shop = Pizzeria(pace=10)
+        threads = set()
+        shop.events.subscribe(lambda e: threads.add(threading.get_ident()))
+        source = CancellationTokenSource()
+        task = await placed(shop, order, source.token)
+        thread = threading.Thread(target=source.cancel)
+        thread.start()
+        receipt = await asyncio.wait_for(task, 10)
+        thread.join()
+        assert receipt.status is OrderState.CANCELLED
+        assert threads == {threading.get_ident()}
+
+    asyncio.run(main())
+
+
+def test_a_broken_reader_is_reported_and_harms_no_order(shop, order):
+    async def main():
+        reported = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["exception"]))
+        shop.events.subscribe(lambda event: 1 / 0)
+        task = await placed(shop, order)
+        await shop.run(6.5)
+        assert (await task).status is OrderState.COMPLETED
+        assert reported
+        assert all(isinstance(error, ZeroDivisionError) for error in reported)
+
+    asyncio.run(main())
+
+
+def test_the_same_order_cannot_be_placed_twice(shop, order):
+    async def main():
+        task = await placed(shop, order)
+        with pytest.raises(ValueError, match="under way; make a new Order"):
+            await shop.place_order(order)
+        await shop.run(6.5)
+        await task
+        with pytest.raises(ValueError, match="placed before; make a new Order"):
+            await shop.place_order(order)
+
+    asyncio.run(main())
+    assert shop.ledger.kept() == 950
+
+
+@pytest.mark.parametrize(
+    ("order", "token", "says"),
+    [
+        ("Margherita", CancellationToken.none, "order must be an Order"),
+        (None, None, "order must"),
+        (1, 1, "order must"),
+    ],
+)
+def test_what_is_no_order_is_refused(shop, order, token, says):
+    with pytest.raises(TypeError, match=says):
+        asyncio.run(shop.place_order(order, token))
+    assert shop.recorded == []
+
+
+def test_what_is_no_token_is_refused_before_anything_happens(shop, order):
+    with pytest.raises(TypeError, match="token must be a CancellationToken, not 'stop'"):
+        asyncio.run(shop.place_order(order, "stop"))
+    assert shop.recorded == []
+
+
+def test_the_message_is_sent_only_for_orders_that_left_the_house(shop):
+    async def main():
+        sources = [CancellationTokenSource() for _ in range(6)]
+        tasks = [await placed(shop, Order("Diavola", f"{n} St"), s.token) for n, s in enumerate(sources)]
+        for source in sources[::2]:
+            await shop.run(1)
+            source.cancel()
+        await shop.run(12)
+        return [await task for task in tasks]
+
+    receipts = asyncio.run(main())
+    sent = [event.order for event in shop.recorded if isinstance(event, MessageSent)]
+    assert sent == [r.order for r in receipts if r.status is OrderState.COMPLETED]
+    assert len(sent) == 3
