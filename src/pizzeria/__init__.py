@@ -6,11 +6,24 @@ from pizzeria.ledger import Ledger, LedgerError
 from pizzeria.order import MENU, Order, OrderState
 from pizzeria.receipt import Receipt
 from pizzeria.shop import Pizzeria
+from pizzeria.timeline import timeline
+from pizzeria.waste import waste
 
 if TYPE_CHECKING:
     from pizzeria.counter import OrderCounter
 
-__all__ = ["MENU", "Ledger", "LedgerError", "Order", "OrderCounter", "OrderState", "Pizzeria", "Receipt"]
+__all__ = [
+    "MENU",
+    "Ledger",
+    "LedgerError",
+    "Order",
+    "OrderCounter",
+    "OrderState",
+    "Pizzeria",
+    "Receipt",
+    "timeline",
+    "waste",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,8 @@ ipykernel). So the counter keeps the loop on which it was made, and does everyth
 from __future__ import annotations
 
 import asyncio
+import base64
+from collections import Counter
 from collections.abc import Callable
 from html import escape
 from importlib.resources import files
@@ -15,12 +17,13 @@ import ipywidgets as widgets
 
 from cancellation import CancellationTokenSource
 from pizzeria.cells import replace_earlier_run
-from pizzeria.events import Event
-from pizzeria.order import MENU, Order
+from pizzeria.events import Event, StateChanged
+from pizzeria.order import MENU, Order, OrderState
 from pizzeria.order_card import OrderCard
 from pizzeria.orders import CLOSING_TIME
 from pizzeria.receipt import Receipt, euros
 from pizzeria.shop import Pizzeria
+from pizzeria.timeline import Timeline
 
 _STYLE = f"<style>{files('pizzeria').joinpath('counter.css').read_text(encoding='utf-8')}</style>"
 
@@ -47,6 +50,7 @@ class OrderCounter(widgets.VBox):
         self._tasks: dict[str, asyncio.Task[Receipt]] = {}  # a task that nobody refers to may vanish
         self._kitchen = CancellationTokenSource()
         self._closed = False
+        self._drawing: asyncio.Task[None] | None = None  # of the timeline; None while it is hidden
 
         self.pizza = widgets.Dropdown(
             options=[(f"{pizza}  {euros(cents)}", pizza) for pizza, cents in MENU.items()], description="Pizza"
@@ -62,7 +66,26 @@ class OrderCounter(widgets.VBox):
         self.heeds_token = widgets.Checkbox(
             value=shop.heeds_token, description="Payment and kitchen heed the token", indent=False
         )
+        self.deadline = widgets.Dropdown(
+            options=[("none", 0), ("2 s", 2), ("4 s", 4)],
+            description="Deadline",
+            tooltip="The order cancels itself after this time",
+        )
+        self.pace = widgets.Dropdown(
+            options=[
+                ("as it is", 0),
+                ("as in the article", 1.0),
+                ("twice as fast", 0.5),
+                ("ten times as fast", 0.1),
+            ],
+            description="Pace",
+        )
+        self.show_timeline = widgets.Button(
+            description="Show timeline", icon="bar-chart", tooltip="What each service did, and where the cancel came"
+        )
         self._message = widgets.HTML()
+        self._summary = widgets.HTML()
+        self._timeline = widgets.HTML()
         self._announcement = widgets.HTML()
         self._card_box = widgets.Box()
         for widget, name in (
@@ -72,25 +95,34 @@ class OrderCounter(widgets.VBox):
             (self.cancel, "cancel"),
             (self.close_kitchen, "close"),
             (self.heeds_token, "heeds"),
+            (self.deadline, "deadline"),
+            (self.pace, "pace"),
+            (self.show_timeline, "show-timeline"),
             (self._message, "message"),
             (self._announcement, "announcement"),
+            (self._summary, "summary"),
             (self._card_box, "orders"),
+            (self._timeline, "timeline"),
         ):
             widget.add_class(f"pizza-counter-{name}")
         super().__init__(
             [
                 widgets.HTML(_STYLE),
                 _row(self.pizza, self.address),
-                _row(self.place, self.cancel, self.close_kitchen, self.heeds_token),
+                _row(self.deadline, self.pace, self.heeds_token),
+                _row(self.place, self.cancel, self.close_kitchen, self.show_timeline),
                 self._message,
                 self._announcement,
+                self._summary,
                 self._card_box,
+                self._timeline,
             ]
         )
         self.add_class("pizza-counter")
         self._on_click(self.place, self._place)
         self._on_click(self.cancel, self._cancel_newest)
         self._on_click(self.close_kitchen, self._close_or_open_kitchen)
+        self._on_click(self.show_timeline, self._show_timeline)
         self._end_subscription = shop.events.subscribe(self._read)
         self._say("Choose a pizza and place your order. While it is on its way through the house, you can cancel it.")
         replace_earlier_run(self)
@@ -105,13 +137,13 @@ class OrderCounter(widgets.VBox):
         while self._tasks:
             await asyncio.wait(self._tasks.values())
             await asyncio.sleep(0)  # the tasks' done callbacks take them out
-        return [card.receipt for card in self._cards.values() if card.receipt is not None]
+        return [card.receipt for card in self._cards.values()]
 
     def stop(self) -> None:
         """Cancel its orders, and answer no more clicks."""
         self._closed = True
         self._kitchen.cancel("the counter was replaced")
-        for button in (self.place, self.cancel, self.close_kitchen):
+        for button in (self.place, self.cancel, self.close_kitchen, self.show_timeline):
             button.disabled = True
         self._say("This counter was replaced: its cell was run again.")
         self._leave_if_over()
@@ -147,7 +179,12 @@ class OrderCounter(widgets.VBox):
             self._say("No order was made: the kitchen is closed. Open it first.", "error")
             return
         self._shop.heeds_token = self.heeds_token.value
-        source = CancellationTokenSource.create_linked_token_source(self._kitchen.token)
+        if self.pace.value:
+            self._shop.pace = self.pace.value
+        source = CancellationTokenSource.create_linked_token_source(
+            self._kitchen.token, time_provider=self._shop.time_provider
+        )
+        source.cancel_after(self.deadline.value or None)
         number = len(self._cards) + 1
         card = self._cards[order.id] = OrderCard(number, order, source, heeds_token=self.heeds_token.value)
         self._on_click(card.cancel, lambda: self._cancel(card))
@@ -168,7 +205,7 @@ class OrderCounter(widgets.VBox):
             self._say(f"Too late: order {card.number} is {card.status.lower()}.")
             return
         card.source.cancel("cancelled by the customer")
-        if not card.heeds_token:
+        if not card.receipt.heeds_token:
             self._say(f"You cancelled order {card.number}, and its token says so. But nobody looks at it.", "warning")
 
     def _close_or_open_kitchen(self) -> None:
@@ -181,19 +218,52 @@ class OrderCounter(widgets.VBox):
             self._kitchen.cancel(CLOSING_TIME)
             self._say("The kitchen is closed. One cancel has reached every order, through its link.")
 
+    def _show_timeline(self) -> None:
+        if self._drawing is not None:
+            self._drawing.cancel()
+            self._timeline.value = ""
+            self._drawing = None
+            self.show_timeline.description = "Show timeline"
+        elif self._cards:
+            self._draw()
+        else:
+            self._say("There is nothing to draw yet. Place an order first.")
+
+    def _draw(self) -> None:
+        self._drawing = self._loop.create_task(self._draw_timeline())
+
+    async def _draw_timeline(self) -> None:
+        cards = self.orders[:6][::-1]
+        drawn = Timeline([event for card in cards for event in card.events], first_number=cards[0].number)
+        try:
+            png = await asyncio.to_thread(drawn.png)  # matplotlib takes its time, and orders are running
+        except Exception as error:
+            self._say(f"The timeline cannot be drawn. {_in_words(error)}", "error")
+            return
+        self._timeline.value = (
+            f'<img alt="Timeline of the orders; the table below says the same" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            f"<details><summary>The same as a table</summary><pre>{escape(str(drawn))}</pre></details>"
+        )
+        self.show_timeline.description = "Hide timeline"
+
     def _read(self, event: Event) -> None:
         card = self._cards.get(event.order.id)
-        if card is not None:
-            before = card.status
-            card.read(event)
-            if card.receipt.status.is_final and card.status != before:
+        if card is None:  # placed by somebody else
+            return
+        card.read(event)
+        if isinstance(event, StateChanged):
+            if event.state.is_final:
                 self._say(f"Order {card.number} is {card.status.lower()}.")
-            elif card.status != before:
+                self._summary.value = f"<p>{escape(_summary([card.receipt for card in self._cards.values()]))}</p>"
+            else:
                 self._announce(f"Order {card.number}: {card.status}")
 
     def _ended(self, card: OrderCard, task: asyncio.Task[Receipt]) -> None:
         del self._tasks[card.order.id]
         card.source.dispose()
+        if self._drawing is not None:
+            self._draw()  # again, with what has ended
         self._leave_if_over()
         if task.cancelled():
             return
@@ -218,6 +288,20 @@ def _row(*children: widgets.Widget) -> widgets.Box:
     row = widgets.Box(children)
     row.add_class("pizza-counter-row")
     return row
+
+
+def _summary(receipts: list[Receipt]) -> str:
+    count = Counter(receipt.status for receipt in receipts)
+    parts = [
+        f"{len(receipts)} orders",
+        f"{count[OrderState.COMPLETED]} completed",
+        f"{count[OrderState.CANCELLED]} cancelled",
+        *([f"{count[OrderState.FAILED]} failed"] if count[OrderState.FAILED] else []),
+        f"charged {euros(sum(receipt.charged for receipt in receipts))}",
+        f"refunded {euros(sum(receipt.refunded for receipt in receipts))}",
+        f"oven time saved {sum(r.oven_seconds_saved for r in receipts if r.status.is_final):.1f} s",
+    ]
+    return " · ".join(parts)
 
 
 def _in_words(error: BaseException) -> str:

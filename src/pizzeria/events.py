@@ -36,11 +36,12 @@ class Line(Event):
 
 @dataclass(frozen=True, slots=True)
 class Step(Event):
-    """A service begins step `step` of `of`, from 1."""
+    """A service begins step `step` of `of`, from 1; each is to take `seconds`, at today's pace."""
 
     service: str
     step: int
     of: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

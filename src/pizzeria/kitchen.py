@@ -45,7 +45,7 @@ class Kitchen:
         self._say(order, "👨‍🍳 Preparing meal...")
         for check in range(1, CHECKS + 1):
             token.throw_if_cancellation_requested()
-            self._events.publish(Step(order, self._clock.now, "kitchen", check, CHECKS))
+            self._events.publish(Step(order, self._clock.now, "kitchen", check, CHECKS, PAUSE * self._clock.pace))
             await self._clock.pause(PAUSE, token)
         self._say(order, "🍕 Meal ready!")
 

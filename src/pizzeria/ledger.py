@@ -19,6 +19,8 @@ from os import PathLike, fspath
 from types import TracebackType
 from typing import Self
 
+from cancellation import CancellationToken
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY,
@@ -30,6 +32,15 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS an_order_ends_once
     ON entries (order_id) WHERE step IN ('void', 'refund', 'settle');
+"""
+_REPORT = """
+WITH orders AS (
+    SELECT min(id) AS first, order_id,
+           sum(CASE step WHEN 'capture' THEN cents WHEN 'refund' THEN -cents ELSE 0 END) AS kept
+    FROM entries GROUP BY order_id
+)
+SELECT one.order_id, one.kept, (SELECT sum(kept) FROM orders AS earlier WHERE earlier.first <= one.first)
+FROM orders AS one ORDER BY one.first
 """
 _COMES_AFTER = {"capture": "authorize", "void": "authorize", "refund": "capture", "settle": "capture"}
 
@@ -123,6 +134,24 @@ class Ledger:
     def kept(self, order_id: str | None = None) -> int:
         """Cents taken and not given back."""
         return self.charged(order_id) - self.refunded(order_id)
+
+    def report(self, token: CancellationToken = CancellationToken.none) -> list[tuple[str, int, int]]:
+        """What was kept of each order, and what was kept of all up to it: (order id, cents, cents so far).
+
+        A slow query, on purpose: twice the orders take four times as long. It blocks its thread, and nobody
+        else. `token` stops it in the middle through SQLite's own interrupt: `OperationCanceledError`.
+        """
+        token.throw_if_cancellation_requested()
+        with sqlite3.connect(":memory:", check_same_thread=False) as snapshot, token.register(snapshot.interrupt):
+            with self._lock:
+                self._database.backup(snapshot)
+            # An interrupt is lost if it comes before the query has begun; this looks every 10,000 steps of it.
+            snapshot.set_progress_handler(lambda: token.is_cancellation_requested, 10_000)
+            try:
+                return snapshot.execute(_REPORT).fetchall()
+            except sqlite3.OperationalError:
+                token.throw_if_cancellation_requested()
+                raise
 
     def close(self) -> None:
         """Close the file. What is in memory is gone."""

@@ -32,10 +32,9 @@ class OrderCard(widgets.VBox):
         self.number = number
         self.order = order
         self.source = source
-        self.heeds_token = heeds_token
-        self.receipt = Receipt(order)
+        self.receipt = Receipt(order, heeds_token)
+        self.events: list[Event] = []
         self.cancel = _named(widgets.Button(description=f"Cancel order {number}"), "cancel")
-        self._cancel_requested = False
         self._status = _named(widgets.HTML(), "status")
         self._payment = _Bar("Payment", payment.CHECKS, "payment")
         self._kitchen = _Bar("Kitchen", kitchen.CHECKS, "kitchen")
@@ -67,6 +66,7 @@ class OrderCard(widgets.VBox):
 
     def read(self, event: Event) -> None:
         """Show what one event of this order says."""
+        self.events.append(event)
         self.receipt.read(event)
         match event:
             case Step(service="payment"):
@@ -74,7 +74,6 @@ class OrderCard(widgets.VBox):
             case Step(service="kitchen"):
                 self._kitchen.show_step(event.step)
             case CancelRequested():
-                self._cancel_requested = True
                 self._show_status()
             case StateChanged():
                 self._show_state()
@@ -99,21 +98,21 @@ class OrderCard(widgets.VBox):
     def _show_status(self) -> None:
         icon, words = _IN_WORDS[self.receipt.status]
         note = ""
-        if self._cancel_requested and not self.receipt.status.is_final:
-            note = " – stopping" if self.heeds_token else " – you cancelled, but nobody listens"
+        if self.receipt.cancel_requested and not self.receipt.status.is_final:
+            note = " – stopping" if self.receipt.heeds_token else " – you cancelled, but nobody listens"
         self._status.value = f"<span aria-hidden='true'>{icon}</span> <b>{words}</b>{note}"
 
     def _show_receipt(self) -> None:
         receipt = self.receipt
         self._receipt.value = (
-            f"<p>{escape(' '.join(_account(receipt, self._cancel_requested)))}</p>"
+            f"<p>{escape(' '.join(_account(receipt)))}</p>"
             "<table>"
             f"<tr><th>Charged</th><td>{euros(receipt.charged)}</td></tr>"
             f"<tr><th>Refunded</th><td>{euros(receipt.refunded)}</td></tr>"
             f"<tr><th>Oven time saved</th><td>{receipt.oven_seconds_saved:.1f} s</td></tr>"
             "</table>"
         )
-        if self._cancel_requested and receipt.status is OrderState.COMPLETED:
+        if receipt.cancel_requested and receipt.status is OrderState.COMPLETED:
             self._receipt.add_class("pizza-order-ignored")
 
 
@@ -148,10 +147,10 @@ class _Bar(widgets.HBox):
         self._words.value = f"{self._name} <span>{words}</span>"
 
 
-def _account(receipt: Receipt, cancel_requested: bool) -> list[str]:
+def _account(receipt: Receipt) -> list[str]:
     """The receipt in sentences."""
     if receipt.status is OrderState.COMPLETED:
-        said = ["You cancelled, and yet:"] if cancel_requested else []
+        said = ["You cancelled, and yet:"] if receipt.cancel_requested else []
         return [*said, f"{euros(receipt.kept)} charged, the meal cooked, the message sent."]
     money = f"{euros(receipt.charged)} were charged and refunded." if receipt.charged else "Nothing was charged."
     if receipt.kitchen_started:

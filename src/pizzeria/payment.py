@@ -25,7 +25,7 @@ class Payment:
         self._events.publish(Money(order, self._clock.now, reserved.step, reserved.cents))
         for check in range(1, CHECKS + 1):
             token.throw_if_cancellation_requested()
-            self._events.publish(Step(order, self._clock.now, "payment", check, CHECKS))
+            self._events.publish(Step(order, self._clock.now, "payment", check, CHECKS, PAUSE * self._clock.pace))
             await self._clock.pause(PAUSE, token)
         taken = self._ledger.capture(order.id)
         self._events.publish(Money(order, self._clock.now, taken.step, taken.cents))

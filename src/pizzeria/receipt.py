@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pizzeria import kitchen
-from pizzeria.events import Event, Line, MessageSent, Money, StateChanged, Step
+from pizzeria.events import CancelRequested, Event, Line, MessageSent, Money, StateChanged, Step
 from pizzeria.order import Order, OrderState
 
 
@@ -14,6 +14,8 @@ class Receipt:
     """Read from the order's events. Amounts are cents; seconds are the article's, whatever the pace."""
 
     order: Order
+    heeds_token: bool = True  # whether the services looked at the token
+    cancel_requested: bool = False
     status: OrderState = OrderState.RECEIVED
     reason: object = None  # of the cancel or the failure
     charged: int = 0
@@ -53,6 +55,8 @@ class Receipt:
                 self.refunded = event.cents
             case MessageSent():
                 self.message_sent = True
+            case CancelRequested():
+                self.cancel_requested = True
 
     def __str__(self) -> str:
         return (

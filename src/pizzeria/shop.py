@@ -42,6 +42,7 @@ class Pizzeria:
             raise TypeError(f"heeds_token must be True or False, not {heeds_token!r}")
         self.events = EventStream()
         self.heeds_token = heeds_token
+        self.time_provider = time_provider
         self._clock = Clock(pace, time_provider)
         self._kitchen = Kitchen(ovens, self._clock, self.events)
         self.ledger = Ledger() if ledger is None else ledger
@@ -84,7 +85,7 @@ class Pizzeria:
             raise TypeError(f"token must be a CancellationToken, not {token!r}")
         if order.id in self._receipts:
             raise ValueError(f"order {order.id} is under way; make a new Order for another pizza")
-        receipt = self._receipts[order.id] = Receipt(order)
+        receipt = self._receipts[order.id] = Receipt(order, self.heeds_token)
         try:
             with self._telling_of_cancel(order, token):
                 await self._orders.place_order(order, token if self.heeds_token else CancellationToken.none)

@@ -243,6 +243,65 @@ def test_a_cancel_after_the_handover_is_answered_with_too_late():
     run(scenario, shop)
 
 
+def test_a_deadline_cancels_the_order_and_the_card_says_so():
+    shop = Shop()
+
+    async def scenario(counter):
+        counter.deadline.value = 2
+        await click(counter.place, 2.1, shop)
+        assert counter.orders[0].status == "Cancelled"
+        assert counter.orders[0].receipt.lines[-1] == "🚫 Order cancelled by deadline."
+
+    run(scenario, shop)
+
+
+def test_the_pace_is_left_alone_until_somebody_is_impatient():
+    shop = Shop(pace=3)
+
+    async def scenario(counter):
+        await click(counter.place)
+        assert shop.pace == 3
+        counter.pace.value = 0.1
+        assert shop.pace == 3  # read at the click, not before
+        await click(counter.place)
+        assert shop.pace == 0.1
+
+    run(scenario, shop)
+
+
+def test_the_summary_counts_orders_money_and_oven_time():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place)
+        await click(counter.place, 3.5, shop)
+        await click(counter.cancel)
+        await shop.run(3)
+        assert "2 orders · 1 completed · 1 cancelled · charged €19.00 · refunded €9.50 · oven time saved 1.8 s" in text(
+            counter._summary
+        )
+
+    run(scenario, shop)
+
+
+def test_the_timeline_is_shown_on_demand_with_a_table_that_says_the_same():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.show_timeline)
+        assert "nothing to draw yet" in text(counter._message)
+        await click(counter.place, 1.2, shop)
+        await click(counter.cancel)
+        await click(counter.show_timeline)
+        await counter._drawing
+        assert 'src="data:image/png;base64,' in text(counter._timeline)
+        assert "1 Margherita  payment" in text(counter._timeline)
+        await click(counter.show_timeline)
+        assert text(counter._timeline) == ""
+
+    run(scenario, shop)
+
+
 def test_status_changes_are_announced_politely_to_screen_readers():
     async def scenario(counter):
         await click(counter.place)

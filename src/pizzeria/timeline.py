@@ -1,0 +1,166 @@
+"""The timeline: what each service did for an order, where the cancel came, and what it saved.
+
+A picture (matplotlib, loaded when it is drawn) and the same as a text table.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pizzeria import kitchen, payment
+from pizzeria.events import CancelRequested, Event, StateChanged, Step
+from pizzeria.order import Order, OrderState
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LANE = {  # which service works while an order is in a state
+    OrderState.PAYING: "payment",
+    OrderState.WAITING: "kitchen",
+    OrderState.COOKING: "kitchen",
+    OrderState.READY: "courier",
+    OrderState.HANDED_OVER: "message",
+}
+LANES = ("payment", "kitchen", "courier", "message")
+_LOOKS = {"work": ("#4c78a8", ""), "wait": ("#ffffff", "..."), "saved": ("#ffffff", "////")}
+_NOTES = {"work": "", "wait": "waiting for an oven", "saved": "saved: never done"}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`what`: "work", "wait" (for an oven), or "saved": the work that was not done. Seconds since the opening."""
+
+    lane: str
+    what: str
+    begin: float
+    end: float
+
+
+@dataclass(slots=True)
+class History:
+    """One order, read from its events."""
+
+    order: Order
+    spans: list[Span] = field(default_factory=list)
+    cancelled_at: float | None = None
+    outcome: OrderState = OrderState.RECEIVED
+    _since: float = 0.0
+    _steps: dict[str, Step] = field(default_factory=dict)
+
+    def read(self, event: Event) -> None:
+        match event:
+            case CancelRequested():
+                self.cancelled_at = event.at
+            case Step():
+                self._steps[event.service] = event
+            case StateChanged():
+                if (lane := _LANE.get(self.outcome)) is not None:
+                    what = "wait" if self.outcome is OrderState.WAITING else "work"
+                    if event.at > self._since + 0.001:  # with a free oven there is no waiting to speak of
+                        self.spans.append(Span(lane, what, self._since, event.at))
+                self.outcome, self._since = event.state, event.at
+                if event.state in (OrderState.CANCELLED, OrderState.FAILED):
+                    self._add_saved()
+
+    def _add_saved(self) -> None:
+        begin = self._since
+        paying = self._steps.get("payment")
+        pace = paying.seconds / payment.PAUSE if paying else 1.0
+        for lane, service in (("payment", payment), ("kitchen", kitchen)):
+            step = self._steps.get(lane)
+            seconds = (service.CHECKS - (step.step if step else 0)) * service.PAUSE * pace
+            if seconds > 0:
+                self.spans.append(Span(lane, "saved", begin, begin + seconds))
+                begin += seconds
+
+
+class Timeline:
+    """As a notebook's last value it shows the picture; `print` it for the table. Times are in seconds."""
+
+    def __init__(self, events: Iterable[Event], *, first_number: int = 1) -> None:
+        self._first_number = first_number
+        histories: dict[str, History] = {}
+        for event in events:
+            histories.setdefault(event.order.id, History(event.order)).read(event)
+        self.histories = list(histories.values())
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [("order", "what", "from", "to", "seconds", "")]
+        for number, history in enumerate(self.histories, self._first_number):
+            name = f"{number} {history.order.pizza}"
+            lines = [
+                (span.begin, span.lane, f"{span.end:.1f}", f"{span.end - span.begin:.1f}", _NOTES[span.what])
+                for span in history.spans
+            ]
+            if history.cancelled_at is not None:
+                lines.append((history.cancelled_at, "cancel", "", "", "requested"))
+            rows += [(name, what, f"{at:.1f}", *rest) for at, what, *rest in sorted(lines)]
+            rows.append((name, str(history.outcome), "", "", "", ""))
+        widths = [max(len(row[column]) for row in rows) for column in range(6)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(w) if 2 <= i <= 4 else cell.ljust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        )
+
+    __repr__ = __str__
+
+    def draw(self) -> Figure:
+        """A lane a service; the cancel as a marked line; saved work hatched. Readable without colour."""
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+
+        lanes = [(history, lane) for history in self.histories for lane in LANES]
+        figure = Figure(figsize=(9, 1.1 + 0.32 * len(lanes)), layout="constrained")
+        axes = figure.subplots()
+        for row, (history, lane) in enumerate(lanes):
+            for span in history.spans:
+                if span.lane == lane:
+                    colour, hatch = _LOOKS[span.what]
+                    axes.barh(
+                        row, span.end - span.begin, left=span.begin, color=colour, hatch=hatch, edgecolor="#222222"
+                    )
+        for number, history in enumerate(self.histories):
+            if history.cancelled_at is not None:
+                top = number * len(LANES)
+                axes.vlines(history.cancelled_at, top - 0.5, top + len(LANES) - 0.5, "#c0392b", "dashed", linewidth=2)
+                axes.annotate("cancel", (history.cancelled_at, top - 0.5), ha="center", va="bottom", color="#c0392b")
+        axes.set_yticks(range(len(lanes)), [self._label(number, lane) for number, (_, lane) in enumerate(lanes)])
+        axes.invert_yaxis()
+        axes.margins(y=0.08)
+        axes.set_xlabel("seconds")
+        axes.set_xlim(left=min((span.begin for h in self.histories for span in h.spans), default=0))
+        names = {"work": "work", "wait": "waiting for an oven", "saved": "saved: never done"}
+        used = {span.what for history in self.histories for span in history.spans}
+        figure.legend(
+            handles=[
+                Patch(facecolor=_LOOKS[what][0], hatch=_LOOKS[what][1], edgecolor="#222222", label=name)
+                for what, name in names.items()
+                if what in used
+            ],
+            loc="outside upper right",
+            ncols=3,
+            frameon=False,
+        )
+        return figure
+
+    def _label(self, row: int, lane: str) -> str:
+        return f"{row // len(LANES) + self._first_number} {lane}"
+
+    def png(self) -> bytes:
+        """The picture as a PNG file."""
+        buffer = io.BytesIO()
+        self.draw().savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
+
+    _repr_png_ = png
+
+
+def timeline(events: Iterable[Event]) -> Timeline:
+    """What the events tell of one order or a few: a picture in a notebook, a table in print."""
+    return Timeline(events)
