@@ -87,7 +87,7 @@ class Pizzeria:
             raise ValueError(f"order {order.id} is under way; make a new Order for another pizza")
         receipt = self._receipts[order.id] = Receipt(order, self.heeds_token)
         try:
-            with self._telling_of_cancel(order, token):
+            with self._telling_of_cancel(receipt, token):
                 await self._orders.place_order(order, token if self.heeds_token else CancellationToken.none)
             return receipt
         finally:
@@ -98,13 +98,13 @@ class Pizzeria:
             receipt.read(event)
 
     @contextmanager
-    def _telling_of_cancel(self, order: Order, token: CancellationToken) -> Iterator[None]:
+    def _telling_of_cancel(self, receipt: Receipt, token: CancellationToken) -> Iterator[None]:
         """Readers hear that a cancel was requested, whether or not a service listens to it."""
         loop = asyncio.get_running_loop()
 
         def tell() -> None:
-            if order.id in self._receipts:  # not over meanwhile
-                self.events.publish(CancelRequested(order, self._clock.now, token.reason))
+            if not receipt.status.is_final:
+                self.events.publish(CancelRequested(receipt.order, self._clock.now, token.reason))
 
         def requested() -> None:  # on the canceler's thread; readers live on the loop
             if asyncio._get_running_loop() is loop:
