@@ -9,9 +9,8 @@ Standard library only. Start reading in `source` (the button), then `token` (the
 
 from cancellation.clock import FakeTimeProvider, TimeProvider
 from cancellation.errors import ObjectDisposedError, OperationCanceledError
-from cancellation.registration import CancellationTokenRegistration
 from cancellation.source import CancellationTokenSource
-from cancellation.token import CancellationToken
+from cancellation.token import CancellationToken, CancellationTokenRegistration
 from cancellation.waiting import cancel_scope, delay, run_until_canceled
 
 __all__ = [

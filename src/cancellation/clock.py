@@ -1,7 +1,4 @@
-"""Time: where deadlines come from, and a clock that only a test moves.
-
-.NET: https://learn.microsoft.com/dotnet/api/system.timeprovider
-"""
+"""Time: where deadlines come from, and a clock that only a test moves."""
 
 from __future__ import annotations
 
@@ -9,14 +6,15 @@ import heapq
 import itertools
 import math
 import os
-import queue
-import sys
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from numbers import Real
+from queue import Empty, SimpleQueue
 from typing import ClassVar
+
+from cancellation.errors import group, raise_it
 
 
 def to_seconds(delay: float | timedelta, name: str = "delay") -> float:
@@ -36,7 +34,7 @@ def to_seconds(delay: float | timedelta, name: str = "delay") -> float:
 
 
 class Timer:
-    """One call, due at one time. `dispose()` drops it; a timer that has fired holds on to nothing."""
+    """One call, due at one time. Whether fired or disposed, it then holds on to nothing. Thread-safe."""
 
     __slots__ = ("callback", "due")
 
@@ -45,17 +43,22 @@ class Timer:
         self.due = due
 
     def dispose(self) -> None:
-        """Never call back; harmless if it has done so already. Any thread."""
+        """Never call back; harmless if it has done so already."""
         self.callback = None
 
-    def fire(self) -> None:
+    def fire(self) -> BaseException | None:
+        # The error is returned, not raised: whoever collects errors must not be a frame of their tracebacks.
         callback, self.callback = self.callback, None
-        if callback is not None:
-            callback()
+        try:
+            if callback is not None:
+                callback()
+        except BaseException as error:
+            return error
+        return None
 
 
 class _Timers:
-    """Timers by due time. Every step is a single C call under an `RLock`, so a signal handler may come between."""
+    """Timers by due time. Re-entrant, as a signal handler may come in at any point."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -79,9 +82,12 @@ class _Timers:
 
     def next_due(self) -> float | None:
         with self._lock:
-            while self._heap and self._heap[0][2].callback is None:
-                heapq.heappop(self._heap)
             return self._heap[0][0] if self._heap else None
+
+    def dispose(self) -> list[Timer]:
+        """Empty it; returns the timers that were pending."""
+        pending, self._heap = self._heap, []
+        return [timer for _, _, timer in pending]
 
 
 class TimeProvider:
@@ -107,7 +113,7 @@ class TimeProvider:
 
 
 class FakeTimeProvider(TimeProvider):
-    """A clock that stands still until `advance` moves it: tests of deadlines take no real time.
+    """A clock that stands still until `advance` moves it: tests of deadlines take no real time. Thread-safe.
 
     .NET: https://learn.microsoft.com/dotnet/api/microsoft.extensions.time.testing.faketimeprovider
     """
@@ -130,76 +136,70 @@ class FakeTimeProvider(TimeProvider):
         A callback's error comes out of `advance` when all due timers have fired: the error itself, or an
         `ExceptionGroup` where several failed.
         """
-        until = self._now + to_seconds(seconds, "seconds")
+        raise_it(self._advance_to(self._now + to_seconds(seconds, "seconds")))
+
+    def _advance_to(self, until: float) -> BaseException | None:
         errors: list[BaseException] = []
         while (timer := self._timers.take_due(until)) is not None:
             self._now = max(self._now, timer.due)
-            errors += _fire(timer)
-        self._now = until
-        if errors:
-            error = errors.pop() if len(errors) == 1 else BaseExceptionGroup("errors in timer callbacks", errors)
-            errors = []  # the traceback holds this frame: without this, frame and error would hold each other
-            try:
-                raise error
-            finally:
-                del error
+            error = timer.fire()
+            if error is not None:
+                errors.append(error)
+        self._now = max(self._now, until)  # a callback may have advanced further
+        return group(errors) if len(errors) > 1 else errors.pop() if errors else None
+
+    def __del__(self) -> None:
+        for timer in self._timers.dispose():  # nobody can advance it any more; a token and its timer hold each other
+            timer.dispose()
 
 
-def _fire(timer: Timer) -> list[BaseException]:
-    try:
-        timer.fire()
-    except BaseException as error:
-        return [error]
-    return []
-
-
-class _Alarm:
-    """The thread behind `TimeProvider.system`."""
+class _Alarm(_Timers):
+    """The timers of `TimeProvider.system`, and the thread that fires them."""
 
     def __init__(self) -> None:
-        self._timers = _Timers()
-        self._lock = threading.RLock()
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put() is safe in signal handlers
+        super().__init__()
+        self._wake: SimpleQueue[None] = SimpleQueue()  # its put() is safe in signal handlers
         self._thread: threading.Thread | None = None
 
-    def add(self, timer: Timer) -> None:
-        if self._timers.add(timer):
+    def add(self, timer: Timer) -> bool:
+        is_next = super().add(timer)
+        if is_next:
             self._wake.put(None)
         if self._thread is None:
-            self.start()
+            with self._lock:
+                if self._thread is None:
+                    self._start()
+        return is_next
 
-    def start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="cancellation-timers", daemon=True)
-                self._thread.start()
-
-    def after_fork(self) -> None:
-        # Threads stay behind in a fork, and locks may be held by one of them. The deadlines go on.
-        pending = self._timers._heap
-        self.__init__()  # type: ignore[misc]
-        for _, _, timer in pending:
-            self.add(timer)
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="cancellation-timers", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            while (timer := self._timers.take_due(time.monotonic())) is not None:
-                self._fire(timer)
-            due = self._timers.next_due()
-            try:
-                pause = None if due is None else min(max(due - time.monotonic(), 0), threading.TIMEOUT_MAX)
-                self._wake.get(timeout=pause)
-            except queue.Empty:
-                pass
-
-    def _fire(self, timer: Timer) -> None:
         try:
-            timer.fire()
+            while True:
+                while (timer := self.take_due(time.monotonic())) is not None:
+                    raise_it(timer.fire())
+                due = self.next_due()
+                try:
+                    pause = None if due is None else min(max(due - time.monotonic(), 0), threading.TIMEOUT_MAX)
+                    self._wake.get(timeout=pause)
+                except Empty:
+                    pass
         except BaseException:
-            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self._thread)))
+            self._start()  # this thread dies of its callback, as any thread would; the other timers go on
+            raise
+
+
+def _after_fork() -> None:
+    # A fork leaves the thread behind, and the lock in whatever state it was. The deadlines go on.
+    global _alarm
+    pending, _alarm = _alarm.dispose(), _Alarm()
+    for timer in pending:
+        _alarm.add(timer)
 
 
 TimeProvider.system = TimeProvider()
 _alarm = _Alarm()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_alarm.after_fork)
+    os.register_at_fork(after_in_child=_after_fork)

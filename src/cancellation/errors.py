@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cancellation.token import CancellationToken
@@ -19,14 +18,16 @@ class ObjectDisposedError(RuntimeError):
 class OperationCanceledError(Exception):
     """The work was asked to stop, and did.
 
-    Raise it to leave cancelled work; catch it where you know what a cancelled piece of work means.
-    It is an ordinary `Exception`, not an `asyncio.CancelledError`: task groups and timeouts take it for
-    a result of the work, never for a cancel of their own.
+    Raise it to leave cancelled work; catch it where you know what a cancelled piece of work means. It is an
+    ordinary `Exception`, not an `asyncio.CancelledError`: task groups and timeouts take it for a result of the
+    work, never for a cancel of their own.
 
     `message`: the text; by default it says that the operation was canceled, and why.
     `token`: whose cancellation it was; `CancellationToken.none` where no token is known.
-    A reason that is an exception is also the `__cause__`. It can be pickled: the token arrives as one
-    that is just cancelled or not, a reason that cannot be pickled as its text.
+    `reason`: what the token's `cancel` said; one that is an exception is also the `__cause__`.
+
+    It can be pickled: the token arrives as a constant one that just is cancelled or not, and a reason that
+    cannot be pickled as its text.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.operationcanceledexception
     """
@@ -37,9 +38,7 @@ class OperationCanceledError(Exception):
         self.token: CancellationToken = CancellationToken.none if token is None else token
         self.reason: object = self.token.reason
         if message is None:
-            message = "The operation was canceled."
-            if self.reason is not None:
-                message = f"The operation was canceled: {_in_words(self.reason)}"
+            message = "The operation was canceled" + (f": {in_words(self.reason)}" if self.reason is not None else ".")
         super().__init__(message)
         if isinstance(self.reason, BaseException):
             self.__cause__ = self.reason
@@ -49,29 +48,44 @@ class OperationCanceledError(Exception):
         """The token of the source that began it; not `token` itself where the cancel came through a link."""
         return self.token.origin
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        import pickle
+
         reason = self.reason
         try:
             pickle.dumps(reason)
         except Exception:  # pickle has no common error: TypeError, AttributeError, PicklingError …
-            reason = _in_words(reason)
-        return _unpickle, (type(self), self.args, self.token.is_cancellation_requested, reason)
+            reason = in_words(reason)
+        return type(self), self.args, {**vars(self), "token": self.token.is_cancellation_requested, "reason": reason}
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        from cancellation.token import CancellationToken
+
+        assert state is not None
+        vars(self).update(state, token=CancellationToken(state["token"]))
+        if isinstance(self.reason, BaseException):
+            self.__cause__ = self.reason
 
 
-def _in_words(reason: object) -> str:
-    # An exception without a text still has a name: "canceled: TimeoutError" says more than "canceled: ".
-    return str(reason) or type(reason).__name__
+def in_words(thing: object) -> str:
+    """A reason or an error for a log line. Never fails; an error without a text still has a name."""
+    try:
+        return str(thing) or repr(thing)
+    except Exception:
+        return f"<{type(thing).__name__}>"
 
 
-def _unpickle(
-    kind: type[OperationCanceledError], args: tuple[object, ...], canceled: bool, reason: object
-) -> OperationCanceledError:
-    from cancellation.token import CancellationToken
+def group(errors: list[BaseException]) -> BaseExceptionGroup[BaseException]:
+    """What came out of several callbacks, as one error with .NET's text. An `ExceptionGroup` wherever it can be."""
+    # Cut: in a deep tree each group's text would hold all those below it.
+    texts = " ".join(f"({e.message if isinstance(e, BaseExceptionGroup) else in_words(e)})" for e in errors[:100])
+    return BaseExceptionGroup(f"One or more errors occurred. {texts}"[:400], errors)
 
-    error = kind.__new__(kind, *args)
-    Exception.__init__(error, *args)
-    error.token = CancellationToken(canceled)
-    error.reason = reason
-    if isinstance(reason, BaseException):
-        error.__cause__ = reason
-    return error
+
+def raise_it(error: BaseException | None) -> None:
+    """Raise `error`, if any, from a frame that does not keep it: the frame and its traceback would hold each other."""
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error

@@ -10,11 +10,9 @@ from types import TracebackType
 from typing import Self, final
 
 from cancellation import tree
-from cancellation.clock import TimeProvider, to_seconds
-from cancellation.errors import ObjectDisposedError
-from cancellation.registration import CancellationTokenRegistration
-from cancellation.token import CancellationToken, new_token
-from cancellation.tree import DROPPED
+from cancellation.clock import TimeProvider, Timer, to_seconds
+from cancellation.errors import ObjectDisposedError, raise_it
+from cancellation.token import CancellationToken, CancellationTokenRegistration, new_token
 from cancellation.wakeups import wake_all
 
 
@@ -38,14 +36,13 @@ class CancellationTokenSource:
     ) -> None:
         self._made: CancellationToken | None = None  # the token, and with it all state, comes when first needed
         self._time_provider = time_provider
-        if time_provider is not TimeProvider.system:
-            _check_time_provider(time_provider)
-        if delay is not None:
-            seconds = to_seconds(delay)
-            if seconds == 0:
-                tree.mark(self._token, _deadline(seconds), self._token)
+        if delay is not None or time_provider is not _SYSTEM:
+            if not isinstance(time_provider, TimeProvider):
+                raise TypeError(f"time_provider must be a TimeProvider, not {time_provider!r}")
+            if delay is not None and to_seconds(delay) == 0:
+                tree.mark(self._token, _deadline(0), self._token)
             else:
-                self.cancel_after(seconds)
+                self.cancel_after(delay)
 
     @property
     def token(self) -> CancellationToken:
@@ -81,14 +78,14 @@ class CancellationTokenSource:
         try:
             self._raise_if_disposed()
         except ObjectDisposedError as error:
-            return CallbacksEnd(error)
-        end = CallbacksEnd()
-        marked = tree.mark(self._token, reason, self._token)
+            marked, end = [], CallbacksEnd(error.with_traceback(None))
+        else:
+            marked, end = tree.mark(self._token, reason, self._token), CallbacksEnd()
         if any(token._callbacks for token in marked):
             run = copy_context().run
             threading.Thread(target=run, args=(end.run, marked), name="cancellation-callbacks").start()
         else:
-            end._end._signal()
+            end.run([])
         return end
 
     def cancel_after(self, delay: float | timedelta | None) -> None:
@@ -102,12 +99,13 @@ class CancellationTokenSource:
         seconds = None if delay is None else to_seconds(delay)
         self._raise_if_disposed()
         token = self._token
-        self._disarm()
-        if seconds is not None and not token._canceled:
-            reason = _deadline(seconds)
-            token._timer = self._time_provider.create_timer(lambda: cancel_token(token, reason, token), seconds)
-            if token._canceled:  # meanwhile
-                self._disarm()
+        if seconds is None or token._canceled:
+            self._set_timer(None)
+            return
+        reason = _deadline(seconds)
+        self._set_timer(self._time_provider.create_timer(lambda: cancel_token(token, reason, token), seconds))
+        if token._canceled or token._disposed:  # meanwhile
+            self._set_timer(None)
 
     def try_reset(self) -> bool:
         """Make an uncancelled source as good as new: True. Drops callbacks and the deadline, keeps links and token.
@@ -121,7 +119,7 @@ class CancellationTokenSource:
         token = self._token
         if token._canceled:
             return False
-        self._disarm()
+        self._set_timer(None)
         for entry in list(token._callbacks):
             if isinstance(entry, CancellationTokenRegistration):
                 entry.unregister()
@@ -137,22 +135,20 @@ class CancellationTokenSource:
         """
         token = self._token
         with tree.lock:
-            already, token._disposed = token._disposed, True
-            token._deaf = True
-        if already:
-            return
-        self._disarm()
-        left = False
+            if token._disposed:
+                return
+            token._disposed = True
+            token._plain = False
+        self._set_timer(None)
+        left = not token._canceled  # else the callbacks belong to the canceler, who runs or has run them ...
         for link in list(token._links):
             parent = link.parent()
             if tree.unlink(token, link):
-                left = True
+                left = True  # ... unless he comes from a parent, and had not come here yet
             elif parent is not None and (end := parent._end_of(link)) is not None:
                 end.wait()
-        if left or not token._canceled:  # else they belong to the canceler, who runs or has run them
-            for entry in list(token._callbacks):
-                if token._callbacks.pop(entry, token) is not token:
-                    entry.finish(DROPPED)
+        if left:
+            tree.drop_callbacks(token)
         wake_all([token])
 
     def __enter__(self) -> Self:
@@ -199,10 +195,11 @@ class CancellationTokenSource:
                 self._made = self._made or new_token()
         return self._made
 
-    def _disarm(self) -> None:
-        timer, self._token._timer = self._token._timer, None
-        if timer is not None:
-            timer.dispose()
+    def _set_timer(self, timer: Timer | None) -> None:
+        with tree.lock:
+            previous, self._token._timer = self._token._timer, timer
+        if previous is not None:
+            previous.dispose()
 
     def _raise_if_disposed(self) -> None:
         if self._made is not None and self._made._disposed:
@@ -216,50 +213,40 @@ def cancel_token(
     token: CancellationToken, reason: object, origin: CancellationToken, throw_on_first_exception: bool = False
 ) -> bool:
     marked = tree.mark(token, reason, origin)
-    if not marked:
-        return False
-    error = tree.run_callbacks(marked, throw_on_first_exception)
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error  # its traceback holds this frame
-    return True
+    if marked:
+        raise_it(tree.run_callbacks(marked, throw_on_first_exception))
+    return bool(marked)
 
 
 @final
 class CallbacksEnd:
-    """What `cancel_async` returns: await it, as often as you like, for the end of the callbacks."""
+    """What `cancel_async` returns: await it for the end of the callbacks. Their errors come out of the first await."""
 
     __slots__ = ("_end", "_error")
 
     def __init__(self, error: BaseException | None = None) -> None:
         self._error = error
         self._end = new_token()
-        self._end._canceled = error is not None
 
     def run(self, marked: list[CancellationToken]) -> None:
-        self._error = tree.run_callbacks(marked)
+        if marked:
+            self._error = tree.run_callbacks(marked)
         self._end._signal()
 
     def __await__(self) -> Generator[object, None, None]:
         yield from self._end.wait_async().__await__()
+        raise_it(self._take_error())
+
+    def _take_error(self) -> BaseException | None:
         error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
+        return error
 
     def __del__(self) -> None:
-        if self._error is not None:
-            raise self._error
+        raise_it(self._error)  # nobody awaited it: Python gives it to sys.unraisablehook
 
 
 def _deadline(seconds: float) -> TimeoutError:
     return TimeoutError(f"deadline of {seconds:g} s passed")
 
 
-def _check_time_provider(time_provider: object) -> None:
-    if not isinstance(time_provider, TimeProvider):
-        raise TypeError(f"time_provider must be a TimeProvider, not {time_provider!r}")
+_SYSTEM = TimeProvider.system

@@ -1,4 +1,4 @@
-"""The token: the only part of a cancellation that running work gets to see."""
+"""The token: the only part of a cancellation that running work gets to see. And a callback's registration on it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from contextvars import Context, copy_context
 from datetime import timedelta
 from functools import partial
 from threading import TIMEOUT_MAX, Lock, get_ident
-from types import BuiltinFunctionType
-from typing import TYPE_CHECKING, ClassVar, final
+from types import BuiltinFunctionType, FunctionType, TracebackType
+from typing import TYPE_CHECKING, ClassVar, Self, final
 from weakref import ref
 
 from cancellation import tree
 from cancellation.clock import Timer, to_seconds
 from cancellation.errors import ObjectDisposedError, OperationCanceledError
-from cancellation.registration import CancellationTokenRegistration
-from cancellation.tree import OVER, Entry, Link
+from cancellation.tree import Entry, Link
 from cancellation.wakeups import MISSING, finish, wake_all
 
 if TYPE_CHECKING:
@@ -40,11 +39,11 @@ class CancellationToken:
         "__weakref__",
         "_callbacks",
         "_canceled",
-        "_deaf",
         "_disposed",
         "_links",
         "_listeners",
         "_origin",
+        "_plain",
         "_reason",
         "_ref",
         "_runner",
@@ -57,7 +56,7 @@ class CancellationToken:
     # The state of a source lives in its token, so that looking at it is one attribute, at any depth of links.
     _canceled: bool
     _disposed: bool
-    _deaf: bool  # keeps no callbacks: disposed, or `none`
+    _plain: bool  # not cancelled, disposed, linked, nor `none`: register looks at this one attribute
     _ref: ref[CancellationToken]  # one for all registrations
     _reason: object
     _origin: CancellationToken | None  # None: this token itself (a reference would keep it alive)
@@ -98,34 +97,23 @@ class CancellationToken:
         if self._canceled:
             raise OperationCanceledError(None, self)
 
-    def register(
-        self, callback: Callable[..., object], *args: object, _context: Callable[[], Context | None] = copy_context
-    ) -> CancellationTokenRegistration:
+    def register(self, callback: Callable[..., object], *args: object) -> CancellationTokenRegistration:
         """Have `callback(*args)` called at the cancel: once, newest first, on the cancelling thread.
 
         It sees the context variables of this call. Keep it short: `cancel()` waits for it. On a token already
         cancelled it runs here and now, its error comes out of here, and the empty registration is returned; after
         the source's `dispose()` it is dropped. `TypeError` for what cannot be called, and for coroutine functions.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtoken.register
         """
-        code = getattr(callback, "__code__", None)
-        if (_inner_flags(callback) if code is None else code.co_flags) & CO_ASYNC:
-            raise TypeError(f"callback must not be a coroutine function: nobody would await it; got {callback!r}")
-        if self._canceled:
-            callback(*args)
-            return EMPTY
-        registration = _new_registration(CancellationTokenRegistration)
-        registration._token = self._ref
-        registration.todo = callback, args, _context()
-        self._callbacks[registration] = None
-        if self._links:
-            tree.listen(self)
-        if self._canceled or self._deaf:
-            return self._registered_late(registration)
-        return registration
+        return self._register(callback, args, copy_context())
 
     def unsafe_register(self, callback: Callable[..., object], *args: object) -> CancellationTokenRegistration:
-        """Like `register`, but the callback sees the context variables of whoever cancels."""
-        return self.register(callback, *args, _context=_no_context)
+        """Like `register`, but the callback sees the context variables of whoever cancels.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtoken.unsaferegister
+        """
+        return self._register(callback, args, None)
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:
         """Block this thread until the cancel: True; or for `timeout` seconds: False. Uses no CPU.
@@ -178,14 +166,36 @@ class CancellationToken:
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a CancellationToken cannot be pickled: it would never hear of a cancel in its old process")
 
-    def _registered_late(self, registration: CancellationTokenRegistration) -> CancellationTokenRegistration:
-        """The source was cancelled or disposed meanwhile, or there is none."""
-        todo = registration.todo
-        if not registration.unregister():
-            return registration  # the canceler has taken it
-        if self._canceled and todo:
-            todo[0](*todo[1])
-        return EMPTY
+    def _register(
+        self, callback: Callable[..., object], args: tuple[object, ...], context: Context | None
+    ) -> CancellationTokenRegistration:
+        kind = type(callback)  # the common kinds first: this path is measured
+        if kind is FunctionType:
+            flags = callback.__code__.co_flags
+        else:
+            flags = 0 if kind is BuiltinFunctionType else _code_flags(callback)
+        if flags & CO_ASYNC:
+            raise TypeError(f"callback must not be a coroutine function: nobody would await it; got {callback!r}")
+        if self._canceled:
+            callback(*args)
+            return EMPTY
+        registration = _new_registration()
+        registration._token = self._ref
+        registration.todo = callback
+        registration._args = args
+        registration._context = context
+        self._callbacks[registration] = None
+        if self._plain:
+            return registration
+        if self._links:
+            tree.listen(self)
+        if self._canceled or self._disposed or self is CancellationToken.none:  # the first two: meanwhile
+            if self._callbacks.pop(registration, MISSING) is MISSING:
+                return registration  # the canceler has taken it
+            if self._canceled:
+                callback(*args)
+            return EMPTY
+        return registration
 
     def _signal(self) -> None:
         """Cancel a token that only has waiters."""
@@ -193,13 +203,12 @@ class CancellationToken:
         wake_all([self])
 
     def _end_of(self, entry: Entry) -> CancellationToken | None:
-        """A token that is cancelled when this entry, taken by the canceler, is over. None if there is nothing to
-        wait for: it is over, or the caller is the canceler, who would wait for itself."""
-        if not entry.todo or self._runner == get_ident():
+        """A token that is cancelled when `entry`, which the canceler has taken, is over. None if it is over already,
+        or if the caller is the canceler: he would wait for himself."""
+        if entry.todo is None or self._runner == get_ident():
             return None
-        with tree.lock:
-            end = tree.ends.setdefault(entry, new_token())
-        if not entry.todo:  # meanwhile
+        end = tree.ends.setdefault(entry, new_token())
+        if entry.todo is None:  # meanwhile
             tree.ended(entry)
         return end
 
@@ -223,26 +232,102 @@ class CancellationToken:
             )
 
 
-def _no_context() -> None:
-    return None
+class _EmptyWhenCalled(type):
+    def __call__(cls) -> CancellationTokenRegistration:
+        return EMPTY
 
 
-def _inner_flags(function: Callable[..., object]) -> int:
-    """The code flags behind a `functools.partial` or an object with `__call__`; `TypeError` for nothing to call."""
-    if isinstance(function, BuiltinFunctionType):
-        return 0
+@final
+class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
+    """One `register` call, to take it back: by `unregister`, by `dispose`, or by leaving a `with` block.
+
+    Thread-safe. It does not keep its token alive. The constructor gives the empty registration, for which there
+    is nothing to do.
+
+    .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokenregistration
+    """
+
+    __slots__ = ("_args", "_context", "_token")
+
+    _token: ref[CancellationToken]
+    todo: Callable[..., object] | None
+    _args: tuple[object, ...]
+    _context: Context | None  # None: the canceler's
+
+    @property
+    def token(self) -> CancellationToken:
+        """The token it was made on, as long as that is in use; `CancellationToken.none` for the empty one."""
+        return self._token() or CancellationToken.none
+
+    def unregister(self) -> bool:
+        """True if the callback will now never run; never waits for one that runs."""
+        token = self._token()
+        if token is None or token._callbacks.pop(self, MISSING) is MISSING:
+            return False
+        self.todo = self._context = None  # finish(), without the call: this path is measured
+        self._args = ()
+        if tree.ends:
+            tree.ended(self)
+        if token._links:
+            tree.stop_listening(token)
+        return True
+
+    def dispose(self) -> None:
+        """`unregister`, and if this very callback is running on another thread, wait for its end."""
+        if (end := self._end()) is not None:
+            end.wait()
+
+    async def dispose_async(self) -> None:
+        """`dispose` without blocking the event loop."""
+        if (end := self._end()) is not None:
+            await end.wait_async()
+
+    def _end(self) -> CancellationToken | None:
+        token = self._token()
+        return None if self.unregister() or token is None else token._end_of(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.dispose()
+
+    def run(self) -> BaseException | None:
+        # The error is returned, not raised: whoever collects errors must not be a frame of their tracebacks.
+        callback = self.todo
+        assert callback is not None
+        try:
+            if self._context is None:
+                callback(*self._args)
+            else:
+                self._context.run(callback, *self._args)
+        except BaseException as error:
+            return error
+        finally:
+            self.finish()
+        return None
+
+    def finish(self) -> None:
+        self._args, self._context = (), None
+        super().finish()
+
+
+def _code_flags(function: Callable[..., object]) -> int:
+    """Of a method, `functools.partial` or object with `__call__`; `TypeError` for what cannot be called."""
     if not callable(function):
         raise TypeError(f"callback must be callable, not {function!r}")
-    code = getattr(getattr(function, "func", None) or type(function).__call__, "__code__", None)
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     return code.co_flags if code is not None else 0
-
-
-_new_registration = object.__new__
 
 
 def new_token() -> CancellationToken:
     token = object.__new__(CancellationToken)
-    token._canceled = token._disposed = token._deaf = False
+    token._canceled = token._disposed = False
+    token._plain = True
     token._reason = token._origin = token._timer = token._runner = None
     token._callbacks = {}
     token._waiters = {}
@@ -253,10 +338,12 @@ def new_token() -> CancellationToken:
 
 
 CancellationToken.none = new_token()
-CancellationToken.none._deaf = True
+CancellationToken.none._plain = False
 _CANCELED = new_token()
 _CANCELED._canceled = True
 
-EMPTY = _new_registration(CancellationTokenRegistration)
+# What calling a class does without that metaclass; quicker than object.__new__ and any __new__ of our own.
+_new_registration: Callable[[], CancellationTokenRegistration] = type.__call__.__get__(CancellationTokenRegistration)
+EMPTY = _new_registration()
 EMPTY._token = CancellationToken.none._ref
-EMPTY.finish(OVER)
+EMPTY.finish()

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import weakref
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cancellation.errors import group
 from cancellation.wakeups import MISSING, wake_all
 
 if TYPE_CHECKING:
     from cancellation.token import CancellationToken
 
-# What is left to do for an entry: something true, or one of these. Dropped: by its source's dispose.
-OVER, DROPPED = None, ()
-
 # Held for marks and links, never around a callback. Re-entrant, as a signal handler may come in at any point.
 lock = RLock()
+
+ends: dict[Entry, CancellationToken] = {}  # entries whose end somebody waits for, and the token that then tells
 
 
 class Entry:
@@ -32,18 +32,15 @@ class Entry:
 
     __slots__ = ("todo",)
 
-    todo: tuple[Any, ...] | None
+    todo: object  # None when it is over: has run, or will never
 
     def run(self) -> BaseException | None:
         raise NotImplementedError
 
-    def finish(self, todo: tuple[()] | None) -> None:
-        self.todo = todo
+    def finish(self) -> None:
+        self.todo = None
         if ends:
             ended(self)
-
-
-ends: dict[Entry, CancellationToken] = {}  # entries whose end somebody waits for, and the token that then tells
 
 
 def ended(entry: Entry) -> None:
@@ -57,7 +54,7 @@ class Link(Entry):
     __slots__ = ("child", "parent")
 
     def __init__(self, parent: CancellationToken, child: CancellationToken) -> None:
-        self.todo = ("run the child's callbacks",)
+        self.todo = "the child's callbacks"
         self.parent = weakref.ref(parent)
         self.child = weakref.ref(child, self._child_died)
 
@@ -69,6 +66,7 @@ class Link(Entry):
 def link(parent: CancellationToken, child: CancellationToken) -> None:
     """Let a cancel of `parent` reach `child`. The caller looks afterwards whether it was cancelled meanwhile."""
     entry = Link(parent, child)
+    child._plain = False
     child._links[entry] = parent
     parent._callbacks[entry] = None
 
@@ -82,7 +80,7 @@ def unlink(child: CancellationToken, entry: Link) -> bool:
     held = parent._callbacks.pop(entry, MISSING)
     if held is MISSING:
         return False
-    entry.finish(OVER)
+    entry.finish()
     if held is not None and parent._links:
         stop_listening(parent)
     return True
@@ -131,24 +129,26 @@ def mark(root: CancellationToken, reason: object, origin: CancellationToken) -> 
         pending: list[tuple[CancellationToken, Link | None]] = [(root, None)]
         while pending:
             token, came_by = pending.pop()
+            # No call stands between this look and the marks, so that no signal handler can come between them.
             if token._canceled or token._disposed:
                 continue
             token._reason = reason
             token._origin = None if token is origin else origin
             token._canceled = True
+            token._plain = False
             marked.append(token)
             for entry in list(token._links):
-                if entry is not came_by:  # that one stays until its turn: it holds the place in the order
+                if entry is not came_by:
                     unlink(token, entry)
-                else:
+                else:  # stays until its turn: it holds the place in the order, and dispose() waits for it
                     token._links[entry] = None
             for below in list(token._callbacks):
                 if isinstance(below, Link) and (child := below.child()) is not None:
                     pending.append((child, below))
     wake_all(marked)
     for token in marked:
-        if token._timer is not None:
-            token._timer.dispose()
+        if (timer := token._timer) is not None:
+            timer.dispose()
             token._timer = None
     return marked
 
@@ -157,32 +157,52 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
     """Run the callbacks of what `mark` returned, newest first. Returns what to raise: one group a level of links."""
     root, mine, thread = marked[0], set(marked), get_ident()
     root._runner = thread
-    path: list[tuple[CancellationToken, Entry | None, list[BaseException]]] = [(root, None, [])]
-    while True:
-        token, came_by, errors = path[-1]
-        error: BaseException | None = None
-        try:
-            entry, child = token._callbacks.popitem()
-        except KeyError:  # this token is done: on with its parent
-            path.pop()
-            if came_by is not None:
-                came_by.finish(OVER)
-            if errors:
-                error = BaseExceptionGroup("errors in cancellation callbacks", errors)
-            if not path:
-                return error
-        else:
-            if isinstance(entry, Link):
-                child = child or entry.child()
-                if child in mine:
-                    mine.remove(child)
-                    child._runner = thread
-                    path.append((child, entry, []))
-                else:
-                    entry.finish(OVER)
+    path: list[tuple[CancellationToken, Link | None, list[BaseException]]] = [(root, None, [])]
+    try:
+        while True:
+            token, came_by, errors = path[-1]
+            error: BaseException | None = None
+            try:
+                entry, child = token._callbacks.popitem()
+            except KeyError:  # this token is done: on with its parent
+                path.pop()
+                if came_by is not None:
+                    leave(token, came_by)
+                if errors:
+                    error = group(errors)
+                if not path:
+                    return error
             else:
-                error = entry.run()
-        if error is not None:
-            if throw_on_first_exception and len(path) == 1:
-                return error
-            path[-1][2].append(error)
+                if isinstance(entry, Link):
+                    child = child or entry.child()
+                    if child in mine:
+                        mine.remove(child)
+                        child._runner = thread
+                        path.append((child, entry, []))
+                    else:
+                        entry.finish()
+                else:
+                    error = entry.run()
+            if error is not None:
+                if throw_on_first_exception and len(path) == 1:
+                    return error
+                path[-1][2].append(error)
+    finally:  # after the first exception, or a Ctrl-C right here, nobody may wait for what will never run
+        for token, came_by, _ in path:
+            if came_by is not None:
+                leave(token, came_by)
+        for token in marked:
+            drop_callbacks(token)
+
+
+def leave(child: CancellationToken, entry: Link) -> None:
+    child._links.pop(entry, None)
+    entry.finish()
+
+
+def drop_callbacks(token: CancellationToken) -> None:
+    """Nothing on `token` will run any more. Registrations stay, empty: `unregister` tells that they never ran."""
+    for entry in list(token._callbacks):
+        if isinstance(entry, Link):
+            token._callbacks.pop(entry, None)
+        entry.finish()

@@ -34,11 +34,10 @@ async def delay(
     """
     due = None if seconds is None else to_seconds(seconds, "seconds")
     _check_token(token)
-    token.throw_if_cancellation_requested()
     if due is None:
         await token.wait_async()
-        token.throw_if_cancellation_requested()
-        return
+    token.throw_if_cancellation_requested()
+    assert due is not None
 
     import asyncio
 
@@ -79,8 +78,9 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
     import asyncio
 
     _check_token(token)
-    if token._canceled and not (asyncio.isfuture(awaitable) and awaitable.done()):
-        await _never_start(awaitable)
+    if token._canceled and not asyncio.isfuture(awaitable):
+        if isinstance(awaitable, Coroutine):
+            awaitable.close()  # or Python warns that it was never awaited
         raise OperationCanceledError(None, token)
     task = asyncio.ensure_future(awaitable)
     caller = asyncio.current_task()
@@ -103,16 +103,6 @@ def _cancel_if_canceled(token: CancellationToken, task: asyncio.Future[T]) -> No
         task.cancel()
 
 
-async def _never_start(awaitable: Awaitable[object]) -> None:
-    import asyncio
-
-    if isinstance(awaitable, Coroutine):
-        awaitable.close()  # or Python warns that it was never awaited
-    elif asyncio.isfuture(awaitable):
-        awaitable.cancel()
-        await asyncio.wait([awaitable])
-
-
 class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as a verb)
     """`async with cancel_scope(token):` — the block is stopped at its next await once `token` is cancelled.
 
@@ -133,7 +123,7 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
     async def __aenter__(self) -> Self:
         import asyncio
 
-        if self._task is not None:
+        if self._task is not None or self._interrupted:
             raise RuntimeError("this cancel_scope has been entered before; make a new one for each block")
         self._task = asyncio.current_task()
         if self._task is None:
@@ -143,19 +133,17 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         return self
 
     def _stop(self) -> None:
-        import asyncio
-
-        if not self._token._canceled or self._task is None:
+        if not self._token._canceled or self._task is None:  # disposed; or the block was left meanwhile
             return
-        # A task that cancels itself would keep the request beyond the block if no await follows in it.
-        if asyncio.current_task() is self._task:
-            self._soon = asyncio.get_running_loop().call_soon(self._interrupt)
+        # A task canceled while it runs keeps the request, which would hit what it awaits after the block.
+        if getattr(self._task.get_coro(), "cr_running", False):
+            self._soon = self._task.get_loop().call_soon(self._interrupt)
         else:
             self._interrupt()
 
     def _interrupt(self) -> None:
-        if self._task is not None and not self._interrupted:
-            self._interrupted = self._task.cancel()
+        assert self._task is not None
+        self._interrupted = self._task.cancel()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
