@@ -262,7 +262,11 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
     def unregister(self) -> bool:
         """True if the callback will now never run; never waits for one that runs."""
         token = self._token()
-        if token is None or token._callbacks.pop(self, MISSING) is MISSING:
+        if token is None:  # and with it all who could have cancelled
+            prevented = self.todo is not None
+            self.finish()
+            return prevented
+        if token._callbacks.pop(self, MISSING) is MISSING:
             return False
         self.todo = self._context = None  # finish(), without the call: this path is measured
         self._args = ()
