@@ -158,6 +158,7 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
     root, mine, thread = marked[0], set(marked), get_ident()
     root._runner = thread
     path: list[tuple[CancellationToken, Link | None, list[BaseException]]] = [(root, None, [])]
+    entry: Entry | None = None
     try:
         while True:
             token, came_by, errors = path[-1]
@@ -188,6 +189,8 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
                     return error
                 path[-1][2].append(error)
     finally:  # after the first exception, or a Ctrl-C right here, nobody may wait for what will never run
+        if entry is not None:
+            entry.finish()
         for token, came_by, _ in path:
             if came_by is not None:
                 leave(token, came_by)
