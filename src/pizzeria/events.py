@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pizzeria.order import Order, OrderState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """`at`: seconds since the pizzeria opened."""
 
@@ -20,13 +20,13 @@ class Event:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StateChanged(Event):
     state: OrderState
     reason: object = None  # of a cancel: what `cancel(reason)` said; of a failure: the exception
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line(Event):
     """A line for the log."""
 
@@ -34,7 +34,7 @@ class Line(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step(Event):
     """A service begins step `step` of `of`, from 1; each is to take `seconds`, at today's pace."""
 
@@ -44,7 +44,7 @@ class Step(Event):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Money(Event):
     """The ledger has done `step` (authorize, capture, void, refund, settle) for so many cents."""
 
@@ -52,14 +52,14 @@ class Money(Event):
     cents: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CancelRequested(Event):
     """The order's token was cancelled. Whether anybody listens is another matter."""
 
     reason: object
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MessageSent(Event):
     """The customer was told that the order is on its way."""
 

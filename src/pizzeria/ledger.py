@@ -4,38 +4,36 @@
          │            └─────► refund      it goes back
          └──────────► void                it was never taken
 
-Every step is one row and one transaction. An order ends once, in settle, refund or void.
+Every step is one row, written in a transaction of its own. An order ends once, in settle, refund or void.
 """
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from os import PathLike, fspath
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from cancellation import CancellationToken
 
+# The names sort as the steps come: authorize < capture < refund, settle, void. The last three end an order.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
-    id INTEGER PRIMARY KEY,
     order_id TEXT NOT NULL,
-    step TEXT NOT NULL CHECK (step IN ('authorize', 'capture', 'void', 'refund', 'settle')),
-    cents INTEGER NOT NULL CHECK (typeof(cents) = 'integer' AND cents > 0),
+    step TEXT NOT NULL,
+    cents INTEGER NOT NULL,
     at REAL NOT NULL,
-    UNIQUE (order_id, step)
-);
-CREATE UNIQUE INDEX IF NOT EXISTS an_order_ends_once
-    ON entries (order_id) WHERE step IN ('void', 'refund', 'settle');
+    number INTEGER NOT NULL,
+    PRIMARY KEY (order_id, step)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS an_order_ends_once ON entries (order_id) WHERE step >= 'r';
 """
 _REPORT = """
 WITH orders AS (
-    SELECT min(id) AS first, order_id,
+    SELECT min(number) AS first, order_id,
            sum(CASE step WHEN 'capture' THEN cents WHEN 'refund' THEN -cents ELSE 0 END) AS kept
     FROM entries GROUP BY order_id
 )
@@ -49,8 +47,7 @@ class LedgerError(RuntimeError):
     """The ledger refuses a step, or cannot be opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One step of one order; `at` is seconds since 1970."""
 
     order_id: str
@@ -68,6 +65,7 @@ class Ledger:
 
     def __init__(self, path: str | PathLike[str] = ":memory:") -> None:
         self._lock = threading.RLock()
+        self._open: dict[str, Entry] = {}  # the last entry of each order that has not ended
         self._database = sqlite3.connect(fspath(path), isolation_level=None, check_same_thread=False, timeout=0)
         try:
             # Exclusive: a second process would take the first one's running orders for leftovers, and refund them.
@@ -75,6 +73,7 @@ class Ledger:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")  # safe when the process dies, which is our case
             self._database.executescript(_SCHEMA)
+            self._numbers = itertools.count(self._database.execute("SELECT count(*) FROM entries").fetchone()[0])
             self.repaired = self._repair()
         except sqlite3.Error as error:
             self._database.close()
@@ -87,7 +86,7 @@ class Ledger:
         """Reserve the money. `ValueError` unless `cents` is a whole number above 0."""
         if not isinstance(cents, int) or isinstance(cents, bool) or cents <= 0:
             raise ValueError(f"cents must be a whole number above 0, not {cents!r}")
-        with self._transaction():
+        with self._lock:
             return self._write(order_id, "authorize", cents)
 
     def capture(self, order_id: str) -> Entry:
@@ -108,17 +107,15 @@ class Ledger:
 
     def undo(self, order_id: str) -> Entry | None:
         """Void or refund, whichever is due; None if nothing is (never authorized, or ended already)."""
-        with self._transaction():
-            steps = self._steps(order_id)
-            if not steps or not steps.keys().isdisjoint(("void", "refund", "settle")):
-                return None
-            return self._write(order_id, "refund" if "capture" in steps else "void", steps["authorize"])
+        with self._lock:
+            last = self._open.get(order_id)
+            return self._write(order_id, "refund" if last.step == "capture" else "void", last.cents) if last else None
 
     def entries(self, order_id: str | None = None) -> list[Entry]:
         """All entries, or one order's, oldest first."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT order_id, step, cents, at FROM entries WHERE ?1 IS NULL OR order_id = ?1 ORDER BY id",
+                "SELECT order_id, step, cents, at FROM entries WHERE ?1 IS NULL OR order_id = ?1 ORDER BY number",
                 (order_id,),
             )
             return [Entry(*row) for row in rows]
@@ -167,29 +164,28 @@ class Ledger:
         self.close()
 
     def _follow(self, order_id: str, step: str) -> Entry:
-        with self._transaction():
-            steps = self._steps(order_id)
-            if _COMES_AFTER[step] not in steps:
-                raise LedgerError(f"cannot {step} order {order_id}: there is no {_COMES_AFTER[step]} before it")
-            if step == "void" and "capture" in steps:
-                raise LedgerError(f"cannot void order {order_id}: its money has been captured, refund it")
-            if step == "capture" and "void" in steps:
-                raise LedgerError(f"cannot capture order {order_id}: its authorization was voided")
-            return self._write(order_id, step, steps["authorize"])
+        with self._lock:
+            last = self._open.get(order_id)
+            if last is None or last.step != _COMES_AFTER[step]:
+                raise self._refusal(order_id, step)
+            return self._write(order_id, step, last.cents)
 
     def _write(self, order_id: str, step: str, cents: int) -> Entry:
         entry = Entry(order_id, step, cents, time.time())
         try:
-            self._database.execute(
-                "INSERT INTO entries (order_id, step, cents, at) VALUES (?, ?, ?, ?)", (order_id, step, cents, entry.at)
-            )
+            self._database.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (*entry, next(self._numbers)))
         except sqlite3.IntegrityError as error:
-            done = ", ".join(self._steps(order_id)) or "nothing"
-            raise LedgerError(f"cannot {step} order {order_id}: already done for it: {done}") from error
+            raise self._refusal(order_id, step) from error
+        if step in _COMES_AFTER.values():
+            self._open[order_id] = entry
+        else:
+            self._open.pop(order_id, None)
         return entry
 
-    def _steps(self, order_id: str) -> dict[str, int]:
-        return dict(self._database.execute("SELECT step, cents FROM entries WHERE order_id = ?", (order_id,)))
+    def _refusal(self, order_id: str, step: str) -> LedgerError:
+        done = ", ".join(entry.step for entry in self.entries(order_id)) or "nothing"
+        place = f"right after {_COMES_AFTER[step]}" if step in _COMES_AFTER else "first"
+        return LedgerError(f"cannot {step} order {order_id}: {step} comes {place}, and done for it is: {done}")
 
     def _total(self, step: str, order_id: str | None) -> int:
         with self._lock:
@@ -200,19 +196,9 @@ class Ledger:
             return total
 
     def _repair(self) -> list[Entry]:
-        unfinished = self._database.execute(
-            "SELECT order_id FROM entries GROUP BY order_id"
-            " HAVING sum(step IN ('void', 'refund', 'settle')) = 0 ORDER BY min(id)"
-        ).fetchall()
-        return [entry for (order_id,) in unfinished if (entry := self.undo(order_id)) is not None]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        for entry in self.entries():
+            if entry.step in _COMES_AFTER.values():
+                self._open[entry.order_id] = entry
+            else:
+                del self._open[entry.order_id]
+        return [undone for order_id in list(self._open) if (undone := self.undo(order_id)) is not None]
