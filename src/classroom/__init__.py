@@ -1,0 +1,1 @@
+"""What the lessons need beside the pizzeria: checks of exercises that answer in words."""
