@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -100,7 +100,17 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
 
 def _cancel_if_canceled(token: CancellationToken, task: asyncio.Future[T]) -> None:
     if token._canceled:  # else the source was disposed
-        task.cancel()
+        _cancel_between_steps(task, task.cancel)
+
+
+def _cancel_between_steps(task: asyncio.Future[T], cancel: Callable[[], object]) -> None:
+    # The cancel may come from within the task itself, and a task that is cancelled while it runs keeps the request:
+    # it would spoil its result, or hit what it awaits after the block that was meant.
+    coroutine = task.get_coro() if hasattr(task, "get_coro") else None
+    if getattr(coroutine, "cr_running", False):
+        task.get_loop().call_soon(cancel)
+    else:
+        cancel()
 
 
 class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as a verb)
@@ -117,7 +127,6 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         _check_token(token)
         self._token = token
         self._task: asyncio.Task[Any] | None = None
-        self._soon: asyncio.Handle | None = None
         self._interrupted = False
 
     async def __aenter__(self) -> Self:
@@ -133,17 +142,12 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         return self
 
     def _stop(self) -> None:
-        if not self._token._canceled or self._task is None:  # disposed; or the block was left meanwhile
-            return
-        # A task canceled while it runs keeps the request, which would hit what it awaits after the block.
-        if getattr(self._task.get_coro(), "cr_running", False):
-            self._soon = self._task.get_loop().call_soon(self._interrupt)
-        else:
-            self._interrupt()
+        if self._token._canceled and self._task is not None:  # else the source was disposed; or the block left
+            _cancel_between_steps(self._task, self._interrupt)
 
     def _interrupt(self) -> None:
-        assert self._task is not None
-        self._interrupted = self._task.cancel()
+        if self._task is not None:
+            self._interrupted = self._task.cancel()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -153,9 +157,6 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         assert self._task is not None
         task, self._task = self._task, None
         self._token._remove_waiter(self._stop)
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
         if self._interrupted and task.uncancel() <= self._canceled_before and kind is asyncio.CancelledError:
             raise OperationCanceledError(None, self._token)
 

@@ -1,0 +1,911 @@
+# ruff: noqa: PT012 - what leaves an async with block can only be caught around that block
+"""Waiting in asyncio: wait_async, delay, run_until_canceled, cancel_scope, and how they compose with asyncio's own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Coroutine, Generator
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+from token_helpers import PATIENCE, Worker, in_thread
+
+from cancellation import (
+    CancellationToken,
+    CancellationTokenSource,
+    FakeTimeProvider,
+    ObjectDisposedError,
+    OperationCanceledError,
+    cancel_scope,
+    delay,
+    run_until_canceled,
+)
+
+none = CancellationToken.none
+link = CancellationTokenSource.create_linked_token_source
+FOREVER = 1000
+
+
+def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run an async test; no task, and no waiter on a token, may be left over."""
+
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await test()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    def run() -> None:
+        asyncio.run(main(), debug=False)
+        assert not none._waiters
+
+    run.__name__ = test.__name__
+    return run
+
+
+async def turns(number: int = 5) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def current() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+# wait_async
+
+
+@in_loop
+async def test_wait_async_returns_at_once_on_a_cancelled_token() -> None:
+    coroutine = CancellationToken(True).wait_async()
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+
+
+@in_loop
+async def test_a_cancel_wakes_a_task_in_the_same_turn_as_an_event() -> None:
+    source, event = CancellationTokenSource(), asyncio.Event()
+    woken: list[tuple[str, int]] = []
+    turn = 0
+
+    async def wait(name: str, awaitable: Coroutine[Any, Any, object]) -> None:
+        with contextlib.suppress(OperationCanceledError):
+            await awaitable
+        woken.append((name, turn))
+
+    tasks = [
+        asyncio.create_task(wait("event", event.wait())),
+        asyncio.create_task(wait("wait_async", source.token.wait_async())),
+        asyncio.create_task(wait("delay", delay(FOREVER, source.token))),
+        asyncio.create_task(wait("delay(None)", delay(None, source.token))),
+    ]
+    await turns()
+    source.cancel()
+    event.set()
+    for turn in range(1, 4):  # noqa: B007 (the tasks look at it)
+        await asyncio.sleep(0)
+    assert {t for _, t in woken} == {1}
+    await asyncio.gather(*tasks)
+
+
+@in_loop
+async def test_a_cancel_from_another_thread_wakes_an_idle_loop() -> None:
+    for _ in range(20):
+        source = CancellationTokenSource()
+        waits = [
+            asyncio.create_task(source.token.wait_async()),
+            asyncio.create_task(run_until_canceled(asyncio.sleep(FOREVER), source.token)),
+            asyncio.create_task(delay(FOREVER, source.token)),
+        ]
+        await turns()
+        in_thread(source.cancel)
+        await asyncio.wait(waits)
+        for task in waits[1:]:
+            assert type(task.exception()) is OperationCanceledError
+
+
+@in_loop
+async def test_a_cancelled_waiter_leaves_no_trace() -> None:
+    source = CancellationTokenSource()
+    token = link(source.token).token
+    for wait in (token.wait_async(), delay(FOREVER, token), run_until_canceled(asyncio.sleep(FOREVER), token)):
+        task = asyncio.create_task(wait)
+        await turns()
+        assert token._waiters
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not token._waiters
+    assert token._listeners == 0
+
+
+@in_loop
+async def test_a_disposed_source_ends_its_waits_with_an_error() -> None:
+    for wait in (lambda token: token.wait_async(), lambda token: delay(None, token)):
+        source = CancellationTokenSource()
+        token = source.token
+        task = asyncio.create_task(wait(token))
+        await turns()
+        source.dispose()
+        with pytest.raises(ObjectDisposedError, match="will never be canceled"):
+            await task
+        with pytest.raises(ObjectDisposedError, match="will never be canceled"):
+            await wait(token)
+
+
+@in_loop
+async def test_dispose_does_not_disturb_waits_that_end_by_themselves() -> None:
+    clock = FakeTimeProvider()
+    source = CancellationTokenSource()
+    token = source.token
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def in_scope() -> int:
+        async with cancel_scope(token):
+            return await future
+
+    tasks: list[asyncio.Task[Any]] = [
+        asyncio.create_task(delay(5, token, time_provider=clock)),
+        asyncio.create_task(run_until_canceled(asyncio.shield(future), token)),
+        asyncio.create_task(in_scope()),
+    ]
+    await turns()
+    source.dispose()
+    await turns()
+    assert not any(task.done() for task in tasks)
+    clock.advance(5)
+    future.set_result(7)
+    assert await asyncio.gather(*tasks) == [None, 7, 7]
+
+
+def test_one_token_serves_waiters_on_several_loops_and_threads_at_once() -> None:
+    source = CancellationTokenSource()
+
+    def run_loop() -> None:
+        async def main() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(source.token.wait_async())
+
+        asyncio.run(main())
+
+    workers = [Worker(run_loop) for _ in range(3)] + [Worker(source.token.wait) for _ in range(3)]
+    deadline = time.monotonic() + PATIENCE
+    while len(source.token._waiters) < 18:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    source.cancel()
+    for worker in workers:
+        worker.result()
+
+
+def test_a_closed_loop_with_a_waiter_left_does_not_hurt_the_canceler() -> None:
+    source = CancellationTokenSource()
+    log: list[str] = []
+    source.token.register(log.append, "callback")
+    loop = asyncio.new_event_loop()
+    waiter = source.token.wait_async()
+
+    async def step() -> None:
+        waiter.send(None)  # waits now; nobody will go on with it
+
+    loop.run_until_complete(step())
+    loop.close()
+    source.cancel()
+    assert log == ["callback"]
+    waiter.close()
+
+
+def test_an_error_of_a_loop_that_is_open_is_not_hidden() -> None:
+    source = CancellationTokenSource()
+    loop = asyncio.new_event_loop()
+    waiter = source.token.wait_async()
+
+    async def step() -> None:
+        waiter.send(None)
+
+    loop.run_until_complete(step())
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken loop")
+
+    loop.call_soon_threadsafe = broken  # type: ignore[assignment, method-assign]
+    with pytest.raises(RuntimeError, match="broken loop"):
+        source.cancel()
+    waiter.close()
+    loop.close()
+
+
+# delay
+
+
+@in_loop
+async def test_delay_sleeps_the_real_time() -> None:
+    start = time.monotonic()
+    await delay(0.02)
+    await delay(timedelta(milliseconds=10), CancellationTokenSource().token)
+    assert time.monotonic() - start >= 0.029
+
+
+@in_loop
+async def test_delay_on_a_cancelled_token_raises_before_anything_else_runs() -> None:
+    for seconds in (0, 5, None):
+        coroutine = delay(seconds, CancellationToken(True))
+        with pytest.raises(OperationCanceledError):
+            coroutine.send(None)
+
+
+@in_loop
+async def test_delay_of_nothing_lets_other_tasks_run_once() -> None:
+    log: list[str] = []
+    task = asyncio.create_task(asyncio.sleep(0))
+    asyncio.get_running_loop().call_soon(log.append, "other")
+    await delay(0)
+    assert log == ["other"]
+    await delay(timedelta(0), time_provider=FakeTimeProvider())
+    await task
+
+
+@in_loop
+async def test_delay_carries_token_reason_and_cause() -> None:
+    source = CancellationTokenSource()
+    reason = TimeoutError("closing time")
+    asyncio.get_running_loop().call_soon(source.cancel, reason)
+    with pytest.raises(OperationCanceledError) as info:
+        await delay(FOREVER, source.token)
+    assert (info.value.token, info.value.reason, info.value.__cause__) == (source.token, reason, reason)
+
+
+@in_loop
+async def test_a_delay_that_has_elapsed_beats_a_later_cancel_in_the_same_turn() -> None:
+    clock, source = FakeTimeProvider(), CancellationTokenSource()
+    task = asyncio.create_task(delay(1, source.token, time_provider=clock))
+    await turns()
+    clock.advance(1)
+    source.cancel()
+    await task
+
+
+@in_loop
+async def test_delay_on_a_fake_clock_waits_for_advance_alone() -> None:
+    clock = FakeTimeProvider()
+    task = asyncio.create_task(delay(10, time_provider=clock))
+    await turns()
+    clock.advance(9.5)
+    await turns()
+    assert not task.done()
+    await asyncio.to_thread(clock.advance, 0.5)
+    await task
+    source = CancellationTokenSource()
+    task = asyncio.create_task(delay(10, source.token, time_provider=clock))
+    await turns()
+    source.cancel()
+    with pytest.raises(OperationCanceledError):
+        await task
+    clock.advance(20)
+
+
+@in_loop
+async def test_a_token_must_be_one() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    for bad in (None, CancellationTokenSource()):
+        with pytest.raises(TypeError, match="token must be a CancellationToken, not"):
+            await delay(1, bad)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="token must be a CancellationToken, not"):
+            await run_until_canceled(future, bad)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="token must be a CancellationToken, not"):
+            cancel_scope(bad)  # type: ignore[arg-type]
+
+
+# run_until_canceled
+
+
+async def answer() -> int:
+    await asyncio.sleep(0)
+    return 42
+
+
+class Awaitable:
+    def __await__(self) -> Generator[Any, None, int]:
+        yield from asyncio.sleep(0).__await__()
+        return 42
+
+
+@in_loop
+async def test_run_until_canceled_takes_coroutines_tasks_futures_and_other_awaitables() -> None:
+    source = CancellationTokenSource()
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(42)
+    for token in (source.token, none):
+        for awaitable in (answer(), asyncio.create_task(answer()), future, asyncio.shield(answer()), Awaitable()):
+            assert await run_until_canceled(awaitable, token) == 42
+        assert not token._waiters
+
+
+@in_loop
+async def test_an_error_of_the_awaitable_comes_out_as_it_is() -> None:
+    async def fail() -> None:
+        raise KeyError("k")
+
+    with pytest.raises(KeyError):
+        await run_until_canceled(fail(), CancellationTokenSource().token)
+
+
+@in_loop
+async def test_a_cancelled_token_never_starts_the_awaitable_and_warns_of_nothing() -> None:
+    started: list[str] = []
+
+    async def start() -> None:
+        started.append("started")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pending = asyncio.create_task(start())
+        for awaitable in (start(), pending, Awaitable(), asyncio.get_running_loop().create_future()):
+            with pytest.raises(OperationCanceledError):
+                await run_until_canceled(awaitable, CancellationToken(True))
+        await turns()
+    assert started == []
+    assert pending.cancelled()
+
+
+@in_loop
+async def test_a_token_cancelled_before_the_first_step_never_starts_the_awaitable() -> None:
+    source = CancellationTokenSource()
+    started: list[str] = []
+
+    async def start() -> None:
+        started.append("started")
+
+    task = asyncio.create_task(run_until_canceled(start(), source.token))
+    asyncio.get_running_loop().call_soon(source.cancel)
+    await asyncio.sleep(0)
+    with pytest.raises(OperationCanceledError):
+        await task
+    assert started == []
+
+
+@in_loop
+async def test_a_finished_awaitable_beats_a_cancelled_token() -> None:
+    done = asyncio.create_task(answer())
+    await done
+    assert await run_until_canceled(done, CancellationToken(True)) == 42
+
+    source = CancellationTokenSource()
+
+    async def finish_and_cancel() -> int:
+        source.cancel()
+        return 42
+
+    assert await run_until_canceled(finish_and_cancel(), source.token) == 42
+
+    async def fail_and_cancel() -> None:
+        again.cancel()
+        raise KeyError
+
+    again = CancellationTokenSource()
+    with pytest.raises(KeyError):
+        await run_until_canceled(fail_and_cancel(), again.token)
+
+
+@in_loop
+async def test_the_cleanup_of_the_awaitable_has_ended_before_the_error_comes() -> None:
+    source = CancellationTokenSource()
+    log: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(FOREVER)
+        finally:
+            await asyncio.sleep(0.005)
+            log.append("cleaned up")
+
+    task = asyncio.create_task(run_until_canceled(work(), source.token))
+    await turns()
+    source.cancel("enough")
+    with pytest.raises(OperationCanceledError, match="enough") as info:
+        await task
+    assert log == ["cleaned up"]
+    assert info.value.token == source.token
+    assert task.cancelling() == 0
+
+
+@in_loop
+async def test_what_the_awaitable_makes_of_the_cancel_comes_out() -> None:
+    async def work(result: int | None) -> int:
+        try:
+            await asyncio.sleep(FOREVER)
+        except asyncio.CancelledError:
+            if result is None:
+                raise KeyError("cleanup failed") from None
+        assert result is not None
+        return result
+
+    for result in (7, None):
+        source = CancellationTokenSource()
+        task = asyncio.create_task(run_until_canceled(work(result), source.token))
+        await turns()
+        source.cancel()
+        if result is None:
+            with pytest.raises(KeyError):
+                await task
+        else:
+            assert await task == 7
+
+
+@in_loop
+async def test_a_real_cancel_of_the_task_reaches_the_awaitable_and_stays_a_real_cancel() -> None:
+    log: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(FOREVER)
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+
+    source = CancellationTokenSource()
+    task = asyncio.create_task(run_until_canceled(work(), source.token))
+    await turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log == ["cancelled"]
+
+
+@pytest.mark.parametrize("token_first", [True, False])
+def test_a_real_cancel_beats_the_token_whichever_comes_first(token_first: bool) -> None:
+    async def main() -> None:
+        source = CancellationTokenSource()
+        task = asyncio.create_task(run_until_canceled(asyncio.sleep(FOREVER), source.token))
+        await turns()
+        for cancel in (source.cancel, task.cancel) if token_first else (task.cancel, source.cancel):
+            cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+@in_loop
+async def test_an_awaitable_that_was_cancelled_by_others_stays_cancelled() -> None:
+    inner = asyncio.create_task(asyncio.sleep(FOREVER))
+    asyncio.get_running_loop().call_soon(inner.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await run_until_canceled(inner, CancellationTokenSource().token)
+    assert current().cancelling() == 0
+
+
+@in_loop
+async def test_run_until_canceled_inside_a_task_that_was_cancelled_before_still_tells_them_apart() -> None:
+    async def stubborn() -> str:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(FOREVER)
+        source = CancellationTokenSource()
+        asyncio.get_running_loop().call_soon(source.cancel)
+        try:
+            await run_until_canceled(asyncio.sleep(FOREVER), source.token)
+        except OperationCanceledError:
+            return "token"
+        return "nothing"
+
+    task = asyncio.create_task(stubborn())
+    await turns()
+    task.cancel()
+    assert await task == "token"
+
+
+def test_run_until_canceled_needs_no_current_task() -> None:
+    loop = asyncio.new_event_loop()
+    source = CancellationTokenSource()
+    outcome: list[BaseException] = []
+
+    def step(coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            coroutine.send(None).add_done_callback(lambda _: step(coroutine))
+        except BaseException as error:
+            outcome.append(error)
+            loop.stop()
+
+    async def main() -> None:
+        await run_until_canceled(asyncio.sleep(FOREVER), source.token)
+
+    loop.call_soon(step, main())
+    loop.call_later(0.005, source.cancel)
+    loop.run_forever()
+    loop.close()
+    assert type(outcome[0]) is OperationCanceledError
+
+
+# cancel_scope
+
+
+@in_loop
+async def test_a_scope_stops_its_block_at_the_next_await() -> None:
+    source = CancellationTokenSource()
+    asyncio.get_running_loop().call_soon(source.cancel, "enough")
+    log: list[str] = []
+    with pytest.raises(OperationCanceledError, match="enough") as info:
+        async with cancel_scope(source.token):
+            try:
+                await asyncio.sleep(FOREVER)
+            finally:
+                await asyncio.sleep(0)
+                log.append("cleaned up")
+    assert info.value.token == source.token
+    assert log == ["cleaned up"]
+    assert current().cancelling() == 0
+    assert not source.token._waiters
+    await turns()
+
+
+@in_loop
+async def test_a_scope_on_a_cancelled_token_runs_up_to_its_first_await() -> None:
+    log: list[str] = []
+    with pytest.raises(OperationCanceledError):
+        async with cancel_scope(CancellationToken(True)):
+            log.append("entered")
+            await asyncio.sleep(0)
+            log.append("went on")
+    assert log == ["entered"]
+
+
+@in_loop
+async def test_a_block_that_awaits_no_more_ends_well_and_leaves_no_cancel_behind() -> None:
+    async with cancel_scope(CancellationToken(True)):
+        pass
+    source = CancellationTokenSource()
+    async with cancel_scope(source.token):
+        source.cancel()  # from inside the block itself
+    await turns()
+    assert current().cancelling() == 0
+
+
+@in_loop
+async def test_a_cancel_from_inside_the_block_stops_it_at_its_next_await() -> None:
+    source = CancellationTokenSource()
+    with pytest.raises(OperationCanceledError):
+        async with cancel_scope(source.token):
+            source.cancel()
+            await asyncio.sleep(FOREVER)
+    await turns()
+
+
+@in_loop
+async def test_a_cancel_from_a_child_that_runs_eagerly_inside_the_block_leaves_nothing_behind() -> None:
+    if not hasattr(asyncio, "eager_task_factory"):
+        pytest.skip("eager tasks came with Python 3.12")
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    source = CancellationTokenSource()
+
+    async def child() -> None:
+        source.cancel()
+
+    async with cancel_scope(source.token):
+        task = asyncio.create_task(child())
+    loop.set_task_factory(None)
+    await turns()
+    await task
+    assert current().cancelling() == 0
+
+
+@in_loop
+async def test_a_block_may_swallow_the_cancel_and_end_with_a_result_of_its_own() -> None:
+    source = CancellationTokenSource()
+    asyncio.get_running_loop().call_soon(source.cancel)
+    async with cancel_scope(source.token):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(FOREVER)
+    await turns()
+    assert current().cancelling() == 0
+
+
+@in_loop
+async def test_an_error_of_the_block_comes_out_as_it_is_and_counts_are_put_right() -> None:
+    source = CancellationTokenSource()
+    asyncio.get_running_loop().call_soon(source.cancel)
+    with pytest.raises(KeyError):
+        async with cancel_scope(source.token):
+            try:
+                await asyncio.sleep(FOREVER)
+            finally:
+                raise KeyError
+    await turns()
+    assert current().cancelling() == 0
+
+
+@in_loop
+async def test_a_scope_that_was_left_does_not_hear_the_cancel() -> None:
+    source = CancellationTokenSource()
+    async with cancel_scope(source.token):
+        await asyncio.sleep(0)
+    source.cancel()
+    await turns()
+
+
+@in_loop
+async def test_a_cancel_from_another_thread_that_arrives_after_the_block_is_harmless() -> None:
+    source = CancellationTokenSource()
+    async with cancel_scope(source.token):
+        in_thread(source.cancel)  # its wake-up is queued on this loop
+    await turns()
+    assert current().cancelling() == 0
+
+
+@pytest.mark.parametrize("order", ["token first", "task first"])
+def test_a_real_cancel_beats_the_scope(order: str) -> None:
+    async def main() -> None:
+        source = CancellationTokenSource()
+
+        async def work() -> None:
+            async with cancel_scope(source.token):
+                await asyncio.sleep(FOREVER)
+
+        task = asyncio.create_task(work())
+        await turns()
+        for cancel in (source.cancel, task.cancel) if order == "token first" else (task.cancel, source.cancel):
+            cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("winner", ["inner", "outer", "both"])
+def test_scopes_nest(winner: str) -> None:
+    async def main() -> None:
+        outer, inner = CancellationTokenSource(), CancellationTokenSource()
+        loop = asyncio.get_running_loop()
+        if winner in ("inner", "both"):
+            loop.call_soon(inner.cancel)
+        if winner in ("outer", "both"):
+            loop.call_soon(outer.cancel)
+        log = []
+        with pytest.raises(OperationCanceledError) as info:
+            async with cancel_scope(outer.token):
+                try:
+                    async with cancel_scope(inner.token):
+                        await asyncio.sleep(FOREVER)
+                except OperationCanceledError as error:
+                    log.append(error.token)
+                    raise
+        token = inner.token if winner == "inner" else outer.token
+        assert info.value.token == token
+        assert log == ([inner.token] if winner == "inner" else [])
+        assert current().cancelling() == 0
+        await turns()
+
+    asyncio.run(main())
+
+
+@in_loop
+async def test_nested_scopes_on_one_token_end_with_the_outer_one() -> None:
+    source = CancellationTokenSource()
+    asyncio.get_running_loop().call_soon(source.cancel)
+    with pytest.raises(OperationCanceledError):
+        async with cancel_scope(source.token), cancel_scope(source.token):
+            await asyncio.sleep(FOREVER)
+    assert current().cancelling() == 0
+
+
+@in_loop
+async def test_a_scope_is_for_one_block_of_one_task() -> None:
+    scope = cancel_scope(none)
+    async with scope:
+        with pytest.raises(RuntimeError, match="has been entered before"):
+            await scope.__aenter__()
+
+
+def test_a_scope_outside_a_task_says_so() -> None:
+    loop = asyncio.new_event_loop()
+
+    def enter() -> None:
+        with pytest.raises(RuntimeError, match="only inside a task"):
+            cancel_scope(none).__aenter__().send(None)
+
+    loop.call_soon(enter)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+
+
+# With asyncio's own tools, either way round
+
+
+async def run_scope(token: CancellationToken, work: Coroutine[Any, Any, Any]) -> None:
+    async with cancel_scope(token):
+        await work
+
+
+Both = pytest.mark.parametrize("run", [run_scope, lambda t, w: run_until_canceled(w, t)], ids=["scope", "run_until"])
+
+
+@Both
+def test_a_timeout_around_it_is_a_timeout(run: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.005):
+                await run(CancellationTokenSource().token, asyncio.sleep(FOREVER))
+        assert current().cancelling() == 0
+
+    asyncio.run(main())
+
+
+@Both
+def test_a_timeout_inside_it_is_a_timeout(run: Any) -> None:
+    async def main() -> None:
+        async def work() -> None:
+            async with asyncio.timeout(0.005):
+                await asyncio.sleep(FOREVER)
+
+        with pytest.raises(TimeoutError):
+            await run(CancellationTokenSource().token, work())
+        assert current().cancelling() == 0
+
+    asyncio.run(main())
+
+
+@Both
+def test_a_cancel_inside_a_timeout_is_a_cancel(run: Any) -> None:
+    async def main() -> None:
+        source = CancellationTokenSource()
+        asyncio.get_running_loop().call_soon(source.cancel)
+        with pytest.raises(OperationCanceledError):
+            async with asyncio.timeout(FOREVER):
+                await run(source.token, asyncio.sleep(FOREVER))
+        source = CancellationTokenSource()
+        asyncio.get_running_loop().call_soon(source.cancel)
+
+        async def work() -> None:
+            async with asyncio.timeout(FOREVER):
+                await asyncio.sleep(FOREVER)
+
+        with pytest.raises(OperationCanceledError):
+            await run(source.token, work())
+        assert current().cancelling() == 0
+
+    asyncio.run(main())
+
+
+def test_when_timeout_and_token_strike_together_the_outer_one_speaks() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        source = CancellationTokenSource()
+        loop.call_soon(source.cancel)
+        with pytest.raises(OperationCanceledError):
+            async with cancel_scope(source.token), asyncio.timeout(0):
+                await asyncio.sleep(FOREVER)
+        source = CancellationTokenSource()
+        loop.call_soon(source.cancel)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0), cancel_scope(source.token):
+                await asyncio.sleep(FOREVER)
+        assert current().cancelling() == 0
+        await turns()
+
+    asyncio.run(main())
+
+
+@Both
+def test_a_task_group_inside_it_is_stopped_with_all_its_tasks(run: Any) -> None:
+    async def main() -> None:
+        log: list[str] = []
+
+        async def member() -> None:
+            try:
+                await asyncio.sleep(FOREVER)
+            finally:
+                await asyncio.sleep(0)
+                log.append("ended")
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(member())
+                group.create_task(member())
+
+        source = CancellationTokenSource()
+        asyncio.get_running_loop().call_later(0.002, source.cancel)
+        with pytest.raises(OperationCanceledError):
+            await run(source.token, work())
+        assert log == ["ended", "ended"]
+        assert current().cancelling() == 0
+
+    asyncio.run(main())
+
+
+@Both
+def test_a_task_group_around_it_takes_it_for_an_error_of_that_task(run: Any) -> None:
+    async def main() -> None:
+        source = CancellationTokenSource()
+        asyncio.get_running_loop().call_later(0.002, source.cancel)
+        siblings: list[asyncio.Task[None]] = []
+        with pytest.raises(ExceptionGroup) as info:
+            async with asyncio.TaskGroup() as group:
+                siblings.append(group.create_task(asyncio.sleep(FOREVER)))
+                group.create_task(run(source.token, asyncio.sleep(FOREVER)))
+        assert [type(e) for e in info.value.exceptions] == [OperationCanceledError]
+        assert siblings[0].cancelled()
+
+    asyncio.run(main())
+
+
+@Both
+def test_a_failing_sibling_stops_it_and_is_what_comes_out(run: Any) -> None:
+    async def main() -> None:
+        async def fail() -> None:
+            raise KeyError
+
+        with pytest.raises(ExceptionGroup) as info:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+                await run(CancellationTokenSource().token, asyncio.sleep(FOREVER))
+        assert [type(e) for e in info.value.exceptions] == [KeyError]
+        assert current().cancelling() == 0
+
+    asyncio.run(main())
+
+
+@Both
+def test_shielded_work_goes_on_when_it_is_stopped(run: Any) -> None:
+    async def main() -> None:
+        source = CancellationTokenSource()
+        future = asyncio.get_running_loop().create_future()
+
+        async def work() -> int:
+            result: int = await future
+            return result
+
+        task = asyncio.create_task(work())
+
+        async def shielded() -> None:
+            await asyncio.shield(task)
+
+        asyncio.get_running_loop().call_later(0.002, source.cancel)
+        with pytest.raises(OperationCanceledError):
+            await run(source.token, shielded())
+        assert not task.done()
+        future.set_result(3)
+        assert await task == 3
+
+    asyncio.run(main())
+
+
+@Both
+def test_anyio_around_and_inside_it(run: Any) -> None:
+    async def main() -> None:
+        with anyio.move_on_after(0.005) as scope:
+            await run(CancellationTokenSource().token, anyio.sleep(FOREVER))
+        assert scope.cancelled_caught
+        assert current().cancelling() == 0
+
+        source = CancellationTokenSource()
+        asyncio.get_running_loop().call_later(0.002, source.cancel)
+
+        async def work() -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep, FOREVER)
+                with anyio.CancelScope():
+                    await anyio.sleep(FOREVER)
+
+        with pytest.raises(OperationCanceledError):
+            await run(source.token, work())
+        assert current().cancelling() == 0
+        await turns()
+
+    asyncio.run(main())
+
+
+@in_loop
+async def test_gather_of_waits_on_one_token_gives_each_its_own_error() -> None:
+    source = CancellationTokenSource()
+    asyncio.get_running_loop().call_soon(source.cancel)
+    results = await asyncio.gather(*(delay(FOREVER, source.token) for _ in range(3)), return_exceptions=True)
+    assert [type(r) for r in results] == [OperationCanceledError] * 3
+    assert len({id(r) for r in results}) == 3
