@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable
 from numbers import Real
 
 from cancellation import CancellationToken, TimeProvider, delay
@@ -35,6 +36,6 @@ class Clock:
         """Seconds since the pizzeria opened."""
         return self._time_provider.get_timestamp() - self._opened
 
-    async def pause(self, seconds: float, token: CancellationToken) -> None:
-        """Wait `seconds` of the article's time; stop waiting at once when `token` is cancelled."""
-        await delay(seconds * self._pace, token, time_provider=self._time_provider)
+    def pause(self, seconds: float, token: CancellationToken) -> Awaitable[None]:
+        """Await `seconds` of the article's time; the wait ends at once when `token` is cancelled."""
+        return delay(seconds * self._pace, token, time_provider=self._time_provider)

@@ -54,6 +54,8 @@ class OrderState(StrEnum):
     CANCELLED = "cancelled"
     FAILED = "failed"
 
+    __hash__ = str.__hash__  # states are looked up for every event of thousands of orders; Enum's own hash is slow
+
     @property
     def can_be_cancelled(self) -> bool:
         """False from the handover to the courier on: the point of no return."""

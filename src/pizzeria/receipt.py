@@ -47,6 +47,8 @@ class Receipt:
                 self.status, self.reason = event.state, event.reason
             case Line():
                 self.lines.append(event.text)
+            case CancelRequested():
+                self.cancel_requested = True
             case Step(service="kitchen"):
                 self.kitchen_steps = event.step
             case Money(step="capture"):
@@ -55,8 +57,6 @@ class Receipt:
                 self.refunded = event.cents
             case MessageSent():
                 self.message_sent = True
-            case CancelRequested():
-                self.cancel_requested = True
 
     def __str__(self) -> str:
         return (
