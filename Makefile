@@ -10,7 +10,7 @@ BIN = .venv/bin
 AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 lab: .venv/ready
-	$(BIN)/jupyter lab $(AS_ROOT) $(ARGS) notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(AS_ROOT) $(ARGS)
 
 test: .venv/ready
 	$(BIN)/ruff check
