@@ -46,15 +46,15 @@ class Timer:
         """Never call back; harmless if it has done so already."""
         self.callback = None
 
-    def fire(self) -> BaseException | None:
+    def fire(self) -> list[BaseException]:
         # The error is returned, not raised: whoever collects errors must not be a frame of their tracebacks.
         callback, self.callback = self.callback, None
         try:
             if callback is not None:
                 callback()
         except BaseException as error:
-            return error
-        return None
+            return [error]
+        return []
 
 
 class _Timers:
@@ -142,11 +142,12 @@ class FakeTimeProvider(TimeProvider):
         errors: list[BaseException] = []
         while (timer := self._timers.take_due(until)) is not None:
             self._now = max(self._now, timer.due)
-            error = timer.fire()
-            if error is not None:
-                errors.append(error)
+            errors += timer.fire()
         self._now = max(self._now, until)  # a callback may have advanced further
-        return group(errors) if len(errors) > 1 else errors.pop() if errors else None
+        try:
+            return group(errors) if len(errors) > 1 else errors.pop() if errors else None
+        finally:
+            del errors  # the callbacks' tracebacks keep this frame, which must not keep the errors
 
     def __del__(self) -> None:
         for timer in self._timers.dispose():  # nobody can advance it any more; a token and its timer hold each other
@@ -179,7 +180,7 @@ class _Alarm(_Timers):
         try:
             while True:
                 while (timer := self.take_due(time.monotonic())) is not None:
-                    raise_it(timer.fire())
+                    raise_it(*timer.fire())
                 due = self.next_due()
                 try:
                     pause = None if due is None else min(max(due - time.monotonic(), 0), threading.TIMEOUT_MAX)

@@ -82,7 +82,7 @@ def group(errors: list[BaseException]) -> BaseExceptionGroup[BaseException]:
     return BaseExceptionGroup(f"One or more errors occurred. {texts}"[:400], errors)
 
 
-def raise_it(error: BaseException | None) -> None:
+def raise_it(error: BaseException | None = None) -> None:
     """Raise `error`, if any, from a frame that does not keep it: the frame and its traceback would hold each other."""
     try:
         if error is not None:

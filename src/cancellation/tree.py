@@ -11,6 +11,7 @@ Never both: parent and child would hold each other, and only the garbage collect
 
 from __future__ import annotations
 
+import os
 import weakref
 from threading import RLock, get_ident
 from typing import TYPE_CHECKING
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 lock = RLock()
 
 ends: dict[Entry, CancellationToken] = {}  # entries whose end somebody waits for, and the token that then tells
+
+
+def _after_fork() -> None:
+    global lock  # whoever held it stayed behind
+    lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Entry:
@@ -157,29 +167,31 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
     """Run the callbacks of what `mark` returned, newest first. Returns what to raise: one group a level of links."""
     root, mine, thread = marked[0], set(marked), get_ident()
     root._runner = thread
-    path: list[tuple[CancellationToken, Link | None, list[BaseException]]] = [(root, None, [])]
+    path: list[tuple[CancellationToken, Link | None]] = [(root, None)]
+    errors: list[list[BaseException]] = [[]]  # of each token on the path
+    error: BaseException | None = None
     entry: Entry | None = None
     try:
         while True:
-            token, came_by, errors = path[-1]
-            error: BaseException | None = None
+            token, came_by = path[-1]
+            error = None
             try:
                 entry, child = token._callbacks.popitem()
             except KeyError:  # this token is done: on with its parent
+                error = group(errors[-1]) if errors[-1] else None
+                errors.pop()
                 path.pop()
-                if came_by is not None:
-                    leave(token, came_by)
-                if errors:
-                    error = group(errors)
-                if not path:
+                if came_by is None:
                     return error
+                leave(token, came_by)
             else:
                 if isinstance(entry, Link):
                     child = child or entry.child()
                     if child in mine:
                         mine.remove(child)
                         child._runner = thread
-                        path.append((child, entry, []))
+                        path.append((child, entry))
+                        errors.append([])
                     else:
                         entry.finish()
                 else:
@@ -187,15 +199,16 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
             if error is not None:
                 if throw_on_first_exception and len(path) == 1:
                     return error
-                path[-1][2].append(error)
+                errors[-1].append(error)
     finally:  # after the first exception, or a Ctrl-C right here, nobody may wait for what will never run
         if entry is not None:
             entry.finish()
-        for token, came_by, _ in path:
+        for token, came_by in path:
             if came_by is not None:
                 leave(token, came_by)
         for token in marked:
             drop_callbacks(token)
+        del error, errors  # the callbacks' tracebacks keep this frame, which must not keep the errors
 
 
 def leave(child: CancellationToken, entry: Link) -> None:

@@ -1,0 +1,332 @@
+"""Deadlines: cancel_after, the system's clock with its one thread, and the fake clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from token_helpers import PATIENCE, Worker
+
+from cancellation import (
+    CancellationTokenSource,
+    FakeTimeProvider,
+    OperationCanceledError,
+    TimeProvider,
+    clock,
+)
+
+link = CancellationTokenSource.create_linked_token_source
+
+
+def test_a_delay_of_nothing_cancels_in_the_constructor() -> None:
+    for nothing in (0, 0.0, timedelta(0)):
+        source = CancellationTokenSource(nothing)
+        assert source.is_cancellation_requested
+        assert isinstance(source.token.reason, TimeoutError)
+        assert source.token.origin == source.token
+
+
+def test_cancel_after_nothing_cancels_soon_but_never_before_it_returns() -> None:
+    for _ in range(50):
+        source = CancellationTokenSource()
+        threads: list[int] = []
+        source.token.register(lambda threads=threads: threads.append(threading.get_ident()))
+        source.cancel_after(0)
+        assert source.token.wait(PATIENCE)
+        source.token.wait(0)
+        source.dispose()
+        assert threading.get_ident() not in threads
+    fake = FakeTimeProvider()
+    source = CancellationTokenSource(time_provider=fake)
+    source.cancel_after(0)
+    assert not source.is_cancellation_requested
+    fake.advance(0)
+    assert source.is_cancellation_requested
+
+
+def test_a_deadline_tells_itself_apart_from_a_click() -> None:
+    fake = FakeTimeProvider()
+    source = CancellationTokenSource(1.5, time_provider=fake)
+    fake.advance(1.5)
+    with pytest.raises(
+        OperationCanceledError, match=r"^The operation was canceled: deadline of 1\.5 s passed$"
+    ) as info:
+        source.token.throw_if_cancellation_requested()
+    assert type(info.value.__cause__) is TimeoutError
+
+
+def test_every_kind_of_number_and_timedelta_is_a_time() -> None:
+    for time_ in (2, 2.0, timedelta(seconds=2), Fraction(2)):
+        fake = FakeTimeProvider()
+        source = CancellationTokenSource(time_, time_provider=fake)  # type: ignore[arg-type]
+        fake.advance(1.99)
+        assert not source.is_cancellation_requested
+        fake.advance(timedelta(milliseconds=10))
+        assert source.is_cancellation_requested
+
+
+def test_the_last_cancel_after_wins_be_it_later_sooner_or_never() -> None:
+    fake = FakeTimeProvider()
+    later, sooner, never = (CancellationTokenSource(5, time_provider=fake) for _ in range(3))
+    later.cancel_after(10)
+    sooner.cancel_after(1)
+    never.cancel_after(None)
+    fake.advance(1)
+    assert [s.is_cancellation_requested for s in (later, sooner, never)] == [False, True, False]
+    fake.advance(8)
+    assert not later.is_cancellation_requested
+    fake.advance(1)
+    assert later.is_cancellation_requested
+    fake.advance(1000)
+    assert not never.is_cancellation_requested
+    assert str(later.token.reason) == "deadline of 10 s passed"
+
+
+def test_a_cancel_disarms_the_deadline_and_keeps_its_own_reason() -> None:
+    fake = FakeTimeProvider()
+    source = CancellationTokenSource(5, time_provider=fake)
+    source.cancel("click")
+    source.cancel_after(1)
+    fake.advance(10)
+    assert source.token.reason == "click"
+    assert source.token._timer is None
+
+
+def test_a_parents_cancel_disarms_the_deadline_of_the_child() -> None:
+    fake = FakeTimeProvider()
+    parent = CancellationTokenSource()
+    child = link(parent.token, time_provider=fake)
+    child.cancel_after(5)
+    parent.cancel("parent")
+    assert child.token._timer is None
+    fake.advance(10)
+    assert child.token.reason == "parent"
+
+
+def test_try_reset_and_dispose_disarm_the_deadline() -> None:
+    fake = FakeTimeProvider()
+    reset, disposed = (CancellationTokenSource(5, time_provider=fake) for _ in range(2))
+    token = disposed.token
+    assert reset.try_reset()
+    disposed.dispose()
+    fake.advance(10)
+    assert not reset.is_cancellation_requested
+    assert not token.is_cancellation_requested
+    reset.cancel_after(1)
+    fake.advance(1)
+    assert reset.is_cancellation_requested
+
+
+def test_a_source_cancelled_while_its_deadline_is_being_set_does_not_keep_it() -> None:
+    class Slow(FakeTimeProvider):
+        def create_timer(self, callback: Any, delay: float) -> Any:
+            timer = super().create_timer(callback, delay)
+            end()
+            return timer
+
+    for name in ("cancel", "dispose"):
+        source = CancellationTokenSource(time_provider=Slow())
+        token = source.token
+        end = getattr(source, name)
+        source.cancel_after(5)
+        assert token._timer is None
+
+
+# The fake clock
+
+
+def test_timers_fire_in_the_order_of_their_time_each_at_its_own_instant() -> None:
+    fake = FakeTimeProvider()
+    log: list[tuple[str, float]] = []
+    for name, due in [("c", 3.0), ("a", 1.0), ("b1", 2.0), ("b2", 2.0)]:
+        fake.create_timer(lambda name=name: log.append((name, fake.get_timestamp())), due)
+    fake.advance(10)
+    assert log == [("a", 1), ("b1", 2), ("b2", 2), ("c", 3)]
+    assert fake.get_timestamp() == 10
+
+
+def test_a_timer_set_by_a_timer_fires_in_the_same_advance_if_it_is_due() -> None:
+    fake = FakeTimeProvider()
+    log: list[float] = []
+
+    def first() -> None:
+        fake.create_timer(lambda: log.append(fake.get_timestamp()), 2)
+        fake.create_timer(lambda: log.append(fake.get_timestamp()), 20)
+
+    fake.create_timer(first, 1)
+    fake.advance(10)
+    assert log == [3]
+
+
+def test_time_never_goes_back_even_if_a_callback_advances_further() -> None:
+    fake = FakeTimeProvider()
+    fake.create_timer(lambda: fake.advance(100), 1)
+    fake.advance(5)
+    assert fake.get_timestamp() == 101
+
+
+def test_an_error_comes_out_of_advance_when_all_due_timers_have_fired() -> None:
+    fake = FakeTimeProvider()
+    sources = [CancellationTokenSource(n, time_provider=fake) for n in (1, 2, 3)]
+    sources[0].token.register(lambda: 1 / 0)
+    with pytest.raises(ExceptionGroup) as info:
+        fake.advance(5)
+    assert type(info.value.exceptions[0]) is ZeroDivisionError
+    assert all(s.is_cancellation_requested for s in sources)
+    assert fake.get_timestamp() == 5
+
+
+def test_several_errors_come_out_of_advance_together() -> None:
+    fake = FakeTimeProvider()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    fake.create_timer(lambda: 1 / 0, 1)
+    fake.create_timer(interrupt, 2)
+    with pytest.raises(BaseExceptionGroup) as info:
+        fake.advance(2)
+    assert [type(e) for e in info.value.exceptions] == [ZeroDivisionError, KeyboardInterrupt]
+
+
+def test_a_disposed_timer_never_fires_and_dispose_may_be_repeated() -> None:
+    fake = FakeTimeProvider()
+    timer = fake.create_timer(lambda: 1 / 0, 1)
+    timer.dispose()
+    timer.dispose()
+    fake.advance(2)
+
+
+# The real clock
+
+
+def timer_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name == "cancellation-timers"]
+
+
+def test_deadlines_fire_in_time_and_in_order_on_one_shared_daemon_thread() -> None:
+    log: list[int] = []
+    threads: set[threading.Thread] = set()
+    sources = []
+    for n in (3, 1, 2):
+        source = CancellationTokenSource(n * 0.02)
+        source.token.register(lambda n=n: (log.append(n), threads.add(threading.current_thread())))
+        sources.append(source)
+    start = time.monotonic()
+    for source in sources:
+        assert source.token.wait(PATIENCE)
+    assert time.monotonic() - start < PATIENCE
+    sources[0].dispose()
+    Worker(lambda: None).result()
+    deadline = time.monotonic() + PATIENCE
+    while len(log) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert log == [1, 2, 3]
+    [thread] = threads
+    assert timer_threads() == [thread]
+    assert thread.daemon
+
+
+def test_a_sooner_deadline_overtakes_one_the_thread_sleeps_for() -> None:
+    late = CancellationTokenSource(1000)
+    assert CancellationTokenSource(0.01).token.wait(PATIENCE)
+    late.dispose()
+
+
+def test_a_deadline_beyond_what_a_lock_can_wait_for_is_fine() -> None:
+    far = CancellationTokenSource(1e12)
+    assert CancellationTokenSource(0.01).token.wait(PATIENCE)
+    far.dispose()
+    assert not CancellationTokenSource().token.wait(timedelta(milliseconds=1))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_in_a_deadlines_callback_reaches_the_hook_and_kills_no_other_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost: list[Any] = []
+    reached = threading.Event()
+
+    def hook(args: Any) -> None:
+        lost.append(args.exc_value)
+        reached.set()
+        raise RuntimeError("a hook that fails, too")
+
+    monkeypatch.setattr(threading, "excepthook", hook)
+    monkeypatch.setattr("sys.excepthook", lambda *_: None)
+    log: list[int] = []
+    source = CancellationTokenSource(0.01)
+    source.token.register(log.append, 1)
+    source.token.register(lambda: 1 / 0)
+    later = CancellationTokenSource(0.02)
+    assert source.token.wait(PATIENCE)
+    assert reached.wait(PATIENCE)
+    assert later.token.wait(PATIENCE)
+    assert log == [1]
+    assert [type(e) for e in lost] == [ExceptionGroup]
+    assert CancellationTokenSource(0.01).token.wait(PATIENCE)
+
+
+def test_forgotten_deadlines_do_not_pile_up() -> None:
+    before = len(clock._alarm._heap)
+    for _ in range(20_000):
+        CancellationTokenSource(1000).dispose()
+    assert len(clock._alarm._heap) <= 2 * before + 2000
+
+
+def test_a_provider_of_ones_own_needs_only_two_methods() -> None:
+    class Mine(TimeProvider):
+        def create_timer(self, callback: Any, delay: float) -> Any:
+            made.append(delay)
+            return super().create_timer(callback, 0)
+
+    made: list[float] = []
+    assert CancellationTokenSource(1000, time_provider=Mine()).token.wait(PATIENCE)
+    assert made == [1000]
+    assert TimeProvider.system.get_timestamp() <= TimeProvider.system.get_timestamp()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_deadlines_go_on_in_a_forked_process_even_if_a_lock_was_held() -> None:
+    from cancellation import tree
+
+    source = CancellationTokenSource(0.05)
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with clock._alarm._lock, tree.lock:
+            held.set()
+            let_go.wait(PATIENCE)
+
+    holder = Worker(hold)
+    assert held.wait(PATIENCE)
+    child = os.fork()
+    if child == 0:  # no assert here: the child must end, and say how with its code
+        signal.alarm(PATIENCE)  # a child that hangs dies
+        good = False
+        try:
+            good = source.token.wait(PATIENCE) and CancellationTokenSource(0.01).token.wait(PATIENCE)
+            good = good and isinstance(link(source.token).token.reason, TimeoutError)
+        finally:
+            os._exit(0 if good else 1)
+    let_go.set()
+    holder.result()
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert source.token.wait(PATIENCE)
+
+
+def test_a_deadline_wakes_an_idle_loop() -> None:
+    async def main() -> None:
+        await CancellationTokenSource(0.01).token.wait_async()
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
