@@ -6,7 +6,6 @@ import threading
 from collections.abc import Generator
 from contextvars import copy_context
 from datetime import timedelta
-from types import TracebackType
 from typing import Self, final
 
 from cancellation import tree
@@ -154,9 +153,7 @@ class CancellationTokenSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.dispose()
 
     def __repr__(self) -> str:

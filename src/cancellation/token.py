@@ -7,7 +7,7 @@ from contextvars import Context, copy_context
 from datetime import timedelta
 from functools import partial
 from threading import TIMEOUT_MAX, Lock, get_ident
-from types import BuiltinFunctionType, FunctionType, TracebackType
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, ClassVar, Self, final
 from weakref import ref
 
@@ -62,7 +62,7 @@ class CancellationToken:
     _origin: CancellationToken | None  # None: this token itself (a reference would keep it alive)
     # Callbacks and links to child tokens, oldest first. A link's value is its child while that is listened on.
     # Whoever takes an entry out with pop or popitem, one C call each, alone decides what becomes of it.
-    _callbacks: dict[Entry, CancellationToken | None]
+    _callbacks: dict[Link | CancellationTokenRegistration, CancellationToken | None]
     _waiters: dict[Callable[[], object], AbstractEventLoop | None]  # what wakes one waiter; on which loop
     _links: dict[Link, CancellationToken | None]  # links to parents; see tree.py for the values
     _listeners: int  # callbacks, waiters and listened-on children; kept only where there are parents
@@ -293,9 +293,7 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.dispose()
 
     def run(self) -> BaseException | None:

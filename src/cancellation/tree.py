@@ -44,9 +44,6 @@ class Entry:
 
     todo: object  # None when it is over: has run, or will never
 
-    def run(self) -> BaseException | None:
-        raise NotImplementedError
-
     def finish(self) -> None:
         self.todo = None
         if ends:

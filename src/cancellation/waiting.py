@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cancellation.clock import TimeProvider, to_seconds
@@ -149,9 +148,7 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         if self._task is not None:
             self._interrupted = self._task.cancel()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         import asyncio
 
         assert self._task is not None
