@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 20  # seconds until a test that waits for another thread gives up; reached only when something is broken
+PATIENCE = int(os.environ.get("PATIENCE", "20"))  # seconds until a test gives up waiting: never, unless all is broken
 
 
 class Worker(threading.Thread):
