@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from guard import complaints, run_twice
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_executed_in_order_and_free_of_machine_traces(path):
+    assert complaints(path) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_twice_in_one_kernel_with_equal_outputs_and_leaves_nothing_behind(path):
+    first, second, left = run_twice(path)
+    assert second == first
+    assert left == {}
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """Makes a small notebook file of some cells."""
+
+    def make(*sources, run=True, **changes):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        made = nbformat.v4.new_notebook(cells=cells)
+        made.metadata["kernelspec"] = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+        for number, cell in enumerate(cells, 1):
+            cell["execution_count"] = number if run else None
+        path = tmp_path / "made.ipynb"
+        text = json.loads(nbformat.writes(made))
+        for where, value in changes.items():
+            text["metadata"][where] = value
+        path.write_text(json.dumps(text))
+        return path
+
+    return make
+
+
+def test_the_guard_finds_nothing_wrong_with_a_good_notebook(notebook):
+    path = notebook("1 + 1", "await __import__('asyncio').sleep(0)")
+    assert complaints(path) == []
+    first, second, left = run_twice(path)
+    assert first == second == [({}, [{"text/plain": "2"}]), ({}, [])]
+    assert left == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "says"),
+    [
+        (["1"], {"run": False}, "not run in order from 1"),
+        (["1"], {"kernelspec": {"name": "my-env"}}, "kernelspec is"),
+        (["1"], {"widgets": {}}, "saved widget state"),
+        (["open('/home/ann/notes.txt')"], {}, "a path of somebody's machine: '/home/ann"),
+    ],
+)
+def test_the_guard_catches_a_notebook_that_is_not_fit_to_commit(notebook, arguments, changes, says):
+    (found,) = complaints(notebook(*arguments, **changes))
+    assert says in found
+
+
+def test_the_guard_catches_an_error_that_was_saved(notebook):
+    path = notebook("1 / 0")
+    content = json.loads(path.read_text())
+    content["cells"][0]["outputs"] = [
+        {"output_type": "error", "ename": "ZeroDivisionError", "evalue": "", "traceback": []}
+    ]
+    path.write_text(json.dumps(content))
+    assert complaints(path) == ["cell 1 ends in an error: ZeroDivisionError"]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("import asyncio; task = asyncio.create_task(asyncio.sleep(100))", "tasks"),
+        (
+            "import threading; threading.Thread(target=threading.Event().wait, daemon=True, name='left').start()",
+            "threads",
+        ),
+        ("import socket; server = socket.create_server(('127.0.0.1', 0))", "ports"),
+        ("import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1)", "processes"),
+    ],
+)
+def test_the_guard_catches_what_a_notebook_leaves_behind(notebook, source, kind):
+    _, _, left = run_twice(notebook(source))
+    assert list(left) == [kind]
+
+
+def test_the_guard_catches_a_second_run_that_differs(notebook):
+    first, second, _ = run_twice(notebook("seen = globals().get('seen', 0) + 1", "seen"))
+    assert first != second
