@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent.parent / "src" / "cancellation"
 ENOUGH = 3  # tests that caught a mutant; then the next one's turn has come
@@ -483,17 +485,8 @@ def tests_that_catch(mutant: Mutant | None) -> list[str]:
         if mutant is not None:
             path = copy / mutant.file
             path.write_text(path.read_text(encoding="utf-8").replace(mutant.old, mutant.new), encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            f"--maxfail={ENOUGH}",
-            "--timeout=20",
-        ]
-        command += ["--ignore", str(HERE / "test_mutants.py"), str(HERE)]
+        command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--timeout=20"]
+        command += [f"--maxfail={ENOUGH}", "--ignore", str(HERE / "test_mutants.py"), str(HERE)]
         environment = os.environ | {"PYTHONPATH": folder, "PATIENCE": "3", "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -501,6 +494,8 @@ def tests_that_catch(mutant: Mutant | None) -> list[str]:
             return ["(it hangs)"]
         if done.returncode == 0:
             return []
+        if done.returncode == pytest.ExitCode.USAGE_ERROR:
+            raise RuntimeError(done.stderr)
         return re.findall(r"^(?:FAILED|ERROR) \S*?(?:::)?([^\s:]+)(?: |$)", done.stdout, re.MULTILINE) or [
             "(it crashes)"
         ]

@@ -18,8 +18,10 @@ from cancellation import (
     CancellationTokenSource,
     ObjectDisposedError,
     OperationCanceledError,
+    tree,
 )
 
+token_module = sys.modules["cancellation.token"]
 link = CancellationTokenSource.create_linked_token_source
 
 
@@ -67,6 +69,69 @@ def test_a_callback_registered_inside_a_callback_runs_at_once() -> None:
     source.token.register(outer)
     source.cancel()
     assert log == ["inner", "outer", "old"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_cancel_that_comes_in_the_midst_of_register_loses_no_callback(
+    monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    log: list[str] = []
+    source = link(CancellationTokenSource().token) if linked else CancellationTokenSource()
+    make = token_module._new_registration
+
+    def cancel_and_make() -> CancellationTokenRegistration:
+        source.cancel()
+        return make()
+
+    monkeypatch.setattr(token_module, "_new_registration", cancel_and_make)
+    assert source.token.register(log.append, "late") is CancellationTokenRegistration()
+    assert log == ["late"]
+
+
+def test_a_cancel_that_takes_a_callback_right_after_it_was_put_in_runs_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    source = link(CancellationTokenSource().token)
+    monkeypatch.setattr(tree, "listen", lambda token: source.cancel())
+    registration = source.token.register(log.append, "taken")
+    assert log == ["taken"]
+    assert not registration.unregister()
+    registration.dispose()
+
+
+def test_a_dispose_that_comes_in_the_midst_of_register_drops_the_callback(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    source = CancellationTokenSource()
+    make = token_module._new_registration
+
+    def dispose_and_make() -> CancellationTokenRegistration:
+        source.dispose()
+        return make()
+
+    monkeypatch.setattr(token_module, "_new_registration", dispose_and_make)
+    source.token.register(log.append, "late")
+    assert not source._token._callbacks
+    assert log == []
+
+
+def test_a_callback_that_ends_while_its_disposer_prepares_to_wait_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = CancellationTokenSource()
+    blocker = Blocker()
+    registration = source.token.register(blocker)
+    canceler = Worker(source.cancel)
+    assert blocker.started.wait(PATIENCE)
+    make = token_module.new_token
+
+    def end_and_make() -> CancellationToken:
+        monkeypatch.undo()
+        blocker.let_go.set()
+        canceler.result()
+        return make()
+
+    monkeypatch.setattr(token_module, "new_token", end_and_make)
+    Worker(registration.dispose).result()
+    assert not tree.ends
 
 
 def test_the_error_of_an_inline_callback_comes_out_raw() -> None:

@@ -1,0 +1,217 @@
+"""What a token costs, beside its peers, in one run (DESIGN 2.4). `make bench` prints the table.
+
+The first line of each group is what the others are compared with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import timeit
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import cantok
+import pytest
+
+from cancellation import CancellationTokenSource
+
+link = CancellationTokenSource.create_linked_token_source
+
+
+class Floor:
+    """What Python itself costs: a method that looks at one attribute, or passes a call on to a set."""
+
+    __slots__ = ("flag", "items")
+
+    def __init__(self) -> None:
+        self.flag = False
+        self.items: set[object] = set()
+
+    def empty(self) -> None:
+        pass
+
+    def add(self, item: object) -> None:
+        self.items.add(item)
+
+    def discard(self, item: object) -> None:
+        self.items.discard(item)
+
+
+def callback() -> None:
+    pass
+
+
+source = CancellationTokenSource()
+token = source.token
+deep = [source]
+while len(deep) < 10_000:
+    deep.append(link(deep[-1].token))
+floor = Floor()
+event = threading.Event()
+simple = cantok.SimpleToken()
+
+
+async def anyio_scope() -> anyio.CancelScope:
+    return anyio.CancelScope()
+
+
+scope = asyncio.run(anyio_scope())
+
+NAMES: dict[str, Any] = {
+    "floor": floor,
+    "event": event,
+    "async_event": asyncio.Event(),
+    "token": token,
+    "leaf": deep[-1].token,
+    "simple": simple,
+    "scope": scope,
+    "callback": callback,
+    "builtin": [].append,
+    "Source": CancellationTokenSource,
+    "AsyncEvent": asyncio.Event,
+    "Event": threading.Event,
+    "Simple": cantok.SimpleToken,
+    "Scope": anyio.CancelScope,
+    "link": link,
+}
+
+LOOK = {
+    "threading.Event.is_set()": "event.is_set()",
+    "an empty method call": "floor.empty()",
+    "asyncio.Event.is_set()": "async_event.is_set()",
+    "token.throw_if_cancellation_requested()": "token.throw_if_cancellation_requested()",
+    "  the same, 10,000 links deep": "leaf.throw_if_cancellation_requested()",
+    "token.is_cancellation_requested": "token.is_cancellation_requested",
+    "anyio CancelScope.cancel_called": "scope.cancel_called",
+    "cantok SimpleToken.check()": "simple.check()",
+}
+CREATE = {
+    "asyncio.Event()": "AsyncEvent()",
+    "threading.Event()": "Event()",
+    "CancellationTokenSource()": "Source()",
+    "  and its token": "Source().token",
+    "  linked to another": "link(token)",
+    "anyio CancelScope()": "Scope()",
+    "cantok SimpleToken()": "Simple()",
+}
+REGISTER = {
+    "a set.add and a set.discard, each through a method": "floor.add(callback); floor.discard(callback)",
+    "token.register(f).unregister()": "token.register(callback).unregister()",
+    "  the same, f a builtin": "token.register(builtin).unregister()",
+    "token.unsafe_register(f).unregister()": "token.unsafe_register(callback).unregister()",
+}
+
+
+@pytest.mark.parametrize(
+    ("group", "param", "statement"),
+    [
+        pytest.param(group, name, statement, id=name.strip())
+        for group, lines in {"look": LOOK, "create": CREATE, "register": REGISTER}.items()
+        for name, statement in lines.items()
+    ],
+)
+def test_cost_of_one_call(benchmark: Any, group: str, param: str, statement: str) -> None:
+    loops = 1000
+    run = timeit.Timer(statement, globals=NAMES).timeit
+    benchmark.group, benchmark.param = group, param
+    benchmark.extra_info["items"] = loops
+
+    async def measure() -> None:  # anyio makes its scopes only where a loop runs
+        benchmark.pedantic(run, args=(loops,), rounds=300, warmup_rounds=5)
+
+    asyncio.run(measure())
+
+
+@pytest.mark.parametrize("number", [1000, 100_000])
+@pytest.mark.parametrize("what", ["callbacks", "waiters"])
+def test_cost_of_one_among_many(benchmark: Any, what: str, number: int) -> None:
+    if not benchmark.enabled:
+        number = 10
+    benchmark.group, benchmark.param = f"cancel, each of many {what}", f"{number:,} {what}"
+    benchmark.extra_info["items"] = number
+    benchmark.pedantic(MANY[what], args=(number,), rounds=3 if number > 1000 else 30)
+
+
+def callbacks(number: int) -> None:
+    source = CancellationTokenSource()
+    register = source.token.register
+    for _ in range(number):
+        register(callback)
+    source.cancel()
+
+
+def waiters(number: int) -> None:
+    async def main() -> None:
+        source = CancellationTokenSource()
+        tasks = [asyncio.ensure_future(source.token.wait_async()) for _ in range(number)]
+        await asyncio.sleep(0)
+        source.cancel()
+        await asyncio.sleep(0)
+        assert all(task.done() for task in tasks)
+
+    asyncio.run(main())
+
+
+MANY: dict[str, Callable[[int], None]] = {"callbacks": callbacks, "waiters": waiters}
+
+
+def wake_by_asyncio_event() -> tuple[Any, Callable[[], object]]:
+    event = asyncio.Event()
+    return event.wait(), event.set
+
+
+def wake_by_token() -> tuple[Any, Callable[[], object]]:
+    source = CancellationTokenSource()
+    return source.token.wait_async(), source.cancel
+
+
+def wake_by_anyio_event() -> tuple[Any, Callable[[], object]]:
+    event = anyio.Event()
+    return event.wait(), event.set
+
+
+@pytest.mark.parametrize("make", [wake_by_asyncio_event, wake_by_token, wake_by_anyio_event])
+def test_cost_of_a_wake_up(benchmark: Any, make: Callable[[], tuple[Any, Callable[[], object]]]) -> None:
+    loops = 100
+
+    async def wake_all() -> None:
+        for _ in range(loops):
+            wait, wake = make()
+            task = asyncio.ensure_future(wait)
+            await asyncio.sleep(0)
+            wake()
+            await asyncio.sleep(0)
+            assert task.done()  # in the same turn for all of them
+
+    benchmark.group, benchmark.param = "create, wait in a task, wake it", make.__name__.removeprefix("wake_by_")
+    benchmark.extra_info["items"] = loops
+    with asyncio.Runner() as runner:
+        benchmark.pedantic(lambda: runner.run(wake_all()), rounds=30, warmup_rounds=3)
+
+
+BOUNDS = [  # at most so many times the other one
+    (LOOK, "token.throw_if_cancellation_requested()", 1.15, "threading.Event.is_set()"),
+    (LOOK, "  the same, 10,000 links deep", 1.15, "threading.Event.is_set()"),
+    (CREATE, "CancellationTokenSource()", 1.0, "asyncio.Event()"),
+    (REGISTER, "token.register(f).unregister()", 6.0, "a set.add and a set.discard, each through a method"),
+    (REGISTER, "token.unsafe_register(f).unregister()", 6.0, "a set.add and a set.discard, each through a method"),
+]
+
+
+@pytest.mark.parametrize(("lines", "ours", "bound", "theirs"), BOUNDS, ids=[b[1].strip() for b in BOUNDS])
+def test_bounds(
+    request: pytest.FixtureRequest, benchmark: Any, lines: dict[str, str], ours: str, bound: float, theirs: str
+) -> None:
+    """The two in turns, in short rounds, the best of each: a busy machine slows both, or neither."""
+    timers = [timeit.Timer(lines[name], globals=NAMES) for name in (theirs, ours)]
+    best = [float("inf")] * 2
+    rounds = 300 if benchmark.enabled else 1
+    for _ in range(rounds):
+        for n, timer in enumerate(timers):
+            best[n] = min(best[n], timer.timeit(2000))
+    ratio = best[1] / best[0]
+    benchmark.group, benchmark.param = "bounds, measured in turns", f"{ours.strip()}: {ratio:.2f}, bound {bound}"
+    benchmark.pedantic(lambda: None)
+    assert not benchmark.enabled or ratio <= bound
