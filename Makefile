@@ -1,5 +1,6 @@
 # make lab   the course in JupyterLab, opening at its first lesson      (make lab ARGS=--no-browser on a server)
 # make test  everything that must hold                                  (make test ARGS="-k counter" for a part)
+# make bench what the token costs, beside its peers
 #
 # Both make .venv with the exact versions of constraints.txt first, and again when these change.
 
@@ -18,10 +19,13 @@ test: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
 
+bench: .venv/ready
+	$(BIN)/python -m pytest -q --benchmark-only --benchmark-quiet $(ARGS) tests/benchmarks
+
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This course needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[course,test]'
 	touch $@
 
-.PHONY: lab test
+.PHONY: lab test bench

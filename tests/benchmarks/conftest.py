@@ -22,9 +22,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         groups.setdefault(result.group, []).append(result)
     write = terminalreporter.write_line
     for group, results in groups.items():
-        write("")
-        write(f"{group:<58} {'ns':>12}  ratio")
-        unit = results[0].stats.min / results[0].extra_info.get("items", 1)
-        for result in results:
-            cost = result.stats.min / result.extra_info.get("items", 1)
-            write(f"  {result.param:<56} {cost * 1e9:>12,.1f}  {cost / unit:.2f}")
+        if bounds := [result.extra_info["ratio"] for result in results if "ratio" in result.extra_info]:
+            write(f"\n{group}")
+            for ratio, name in bounds:
+                write(f"  {name:<70} {ratio:>6.2f}")
+            continue
+        write(f"\n{group:<60} {'ns':>10}  ratio")
+        costs = [result.stats.min / result.extra_info["items"] for result in results]
+        for result, cost in zip(results, costs, strict=True):
+            write(f"  {result.param:<58} {cost * 1e9:>10,.1f} {cost / costs[0]:>6.2f}")
