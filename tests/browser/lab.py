@@ -1,0 +1,193 @@
+"""A real JupyterLab on a copy of the lessons, and a page of it as a reader uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).parents[2]
+SHOTS = Path(__file__).parent / "shots"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # The lessons must do without a network: no name but this machine's own resolves.
+    "--no-proxy-server",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+def find_browser():
+    """The path of a Chromium, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+class Lab:
+    """JupyterLab on a copy of notebooks/, with settings of its own, on a port that the system picks."""
+
+    def __init__(self, folder):
+        self.notebooks = folder / "course" / "notebooks"
+        shutil.copytree(ROOT / "notebooks", self.notebooks, ignore=shutil.ignore_patterns(".*"))
+        if (ROOT / "docs").exists():  # the lessons show its pictures
+            shutil.copytree(ROOT / "docs", folder / "course" / "docs")
+        self._settings(folder)
+        self._token = secrets.token_hex()
+        self._log = folder / "lab.log"
+        own = {f"JUPYTER_{kind.upper()}_DIR": str(folder / kind) for kind in ("config", "data", "runtime")}
+        own |= {
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "JUPYTER_TOKEN": self._token,
+        }
+        command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--expose-app-in-browser"]
+        command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--ServerApp.root_dir={folder / 'course'}"]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command.append("--allow-root")
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
+        try:
+            self._url = self._wait_until_it_answers(folder / "runtime" / f"jpserver-{self._process.pid}.json")
+        except BaseException:
+            self.close()
+            raise
+
+    def _settings(self, folder):
+        """No question about news on the first page, and no look-up of newer versions."""
+        own = folder / "settings" / "@jupyterlab" / "apputils-extension"
+        own.mkdir(parents=True)
+        settings = {"fetchNews": "false", "checkForUpdates": False}
+        (own / "notification.jupyterlab-settings").write_text(json.dumps(settings))
+
+    def _wait_until_it_answers(self, info, seconds=60):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._process.poll() is None:
+            try:
+                url = json.loads(info.read_text())["url"]
+                self._url = url
+                self.ask("api/status")
+                return url
+            except (OSError, ValueError):  # not yet
+                time.sleep(0.05)
+        raise RuntimeError(f"JupyterLab did not answer within {seconds} s:\n{self._log.read_text()}")
+
+    def ask(self, path, method="GET"):
+        """An answer of the server's REST interface."""
+        request = Request(self._url + path, method=method, headers={"Authorization": f"token {self._token}"})
+        with urlopen(request, timeout=20) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def address(self, notebook):
+        """Where a notebook is found, alone on its page."""
+        return f"{self._url}doc/tree/{notebook}?token={self._token}"
+
+    def stop_kernels(self):
+        for session in self.ask("api/sessions"):
+            self.ask(f"api/sessions/{session['id']}", "DELETE")
+
+    def close(self):
+        try:
+            if self._process.poll() is None:
+                self.stop_kernels()
+        except (AttributeError, OSError):
+            pass  # it never answered
+        finally:
+            self._process.terminate()
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+class Notebook:
+    """A notebook on its page, ready to run."""
+
+    def __init__(self, page, lab, name):
+        self.page = page
+        self.dialogs = []
+        self.requests_elsewhere = []
+        page.on("dialog", self._note_dialog)
+        page.on("request", self._note_request)
+        page.goto(lab.address(f"notebooks/{name}.ipynb"))
+        page.wait_for_function(
+            """() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""",
+            timeout=60_000,
+        )
+
+    def _note_dialog(self, dialog):
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def _note_request(self, request):
+        if not re.match(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:|about:", request.url):
+            self.requests_elsewhere.append(request.url)
+
+    def run_all(self, timeout=100):
+        """Run > Run All Cells, and wait until the last one has ended."""
+        self._command("notebook:run-all-cells", timeout)
+
+    def run_cell(self, index, timeout=60):
+        """Run the code cell of this number, from 0, as with Ctrl+Enter, and wait for its end."""
+        self.page.evaluate(
+            """index => {
+                const notebook = jupyterapp.shell.currentWidget.content;
+                const code = notebook.widgets.filter(cell => cell.model.type === 'code');
+                notebook.activeCellIndex = notebook.widgets.indexOf(code[index]);
+                notebook.deselectAll();
+            }""",
+            index,
+        )
+        self._command("notebook:run-cell", timeout)
+
+    def _command(self, command, timeout):
+        self.page.evaluate(
+            """command => {
+                window.ended = false;
+                jupyterapp.commands.execute(command).finally(() => { window.ended = true; });
+            }""",
+            command,
+        )
+        self.page.wait_for_function("window.ended", timeout=timeout * 1000)
+
+    def cells(self):
+        """Of each code cell: its execution count, and the errors among its outputs."""
+        return self.page.evaluate(
+            """() => jupyterapp.shell.currentWidget.content.widgets
+                .filter(cell => cell.model.type === 'code')
+                .map(cell => [
+                    cell.model.executionCount,
+                    cell.model.outputs.toJSON().filter(output => output.output_type === 'error')
+                        .map(output => `${output.ename}: ${output.evalue}`),
+                ])"""
+        )
+
+    def output(self, index):
+        """The output area of a code cell, as a locator."""
+        return self.page.locator(".jp-CodeCell").nth(index).locator(".jp-Cell-outputArea")
+
+    def theme(self, name):
+        """`light` or `dark`."""
+        self.page.evaluate(
+            "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {name.title()}"
+        )
+        self.page.wait_for_selector(f"body[data-jp-theme-light={'true' if name == 'light' else 'false'}]")
+
+    def screenshot(self, name, of=None):
+        """A picture for the eye, in shots/: of the page, or of one element."""
+        SHOTS.mkdir(exist_ok=True)
+        (of or self.page).screenshot(path=SHOTS / f"{name}.png")
