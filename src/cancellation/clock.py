@@ -154,6 +154,11 @@ class FakeTimeProvider(TimeProvider):
             timer.dispose()
 
 
+def check_time_provider(provider: object) -> None:
+    if not isinstance(provider, TimeProvider):
+        raise TypeError(f"time_provider must be a TimeProvider, not {provider!r}")
+
+
 class _Alarm(_Timers):
     """The timers of `TimeProvider.system`, and the thread that fires them."""
 

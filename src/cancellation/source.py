@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Self, final
 
 from cancellation import tree
-from cancellation.clock import TimeProvider, Timer, to_seconds
+from cancellation.clock import TimeProvider, Timer, check_time_provider, to_seconds
 from cancellation.errors import ObjectDisposedError, raise_it
 from cancellation.token import CancellationToken, CancellationTokenRegistration, new_token
 from cancellation.wakeups import wake_all
@@ -36,8 +36,7 @@ class CancellationTokenSource:
         self._made: CancellationToken | None = None  # the token, and with it all state, comes when first needed
         self._time_provider = time_provider
         if delay is not None or time_provider is not _SYSTEM:
-            if not isinstance(time_provider, TimeProvider):
-                raise TypeError(f"time_provider must be a TimeProvider, not {time_provider!r}")
+            check_time_provider(time_provider)
             if delay is not None and to_seconds(delay) == 0:
                 tree.mark(self._token, _deadline(0), self._token)
             else:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from cancellation.clock import TimeProvider, to_seconds
+from cancellation.clock import TimeProvider, check_time_provider, to_seconds
 from cancellation.errors import OperationCanceledError
 from cancellation.token import CancellationToken
 from cancellation.wakeups import finish, wake_on
@@ -33,6 +33,7 @@ async def delay(
     """
     due = None if seconds is None else to_seconds(seconds, "seconds")
     _check_token(token)
+    check_time_provider(time_provider)
     if due is None:
         await token.wait_async()
     token.throw_if_cancellation_requested()

@@ -344,6 +344,8 @@ def test_a_time_provider_must_be_one() -> None:
     for bad in (None, 5, FakeTimeProvider):
         with pytest.raises(TypeError, match="time_provider must be a TimeProvider, not"):
             CancellationTokenSource(time_provider=bad)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="time_provider must be a TimeProvider, not"):
+            asyncio.run(delay(1, time_provider=bad))  # type: ignore[arg-type]
 
 
 def test_a_linked_source_wants_tokens() -> None:
