@@ -62,7 +62,7 @@ class FrontEnd:
         request = self._client.session.msg("create_subshell_request", {})
         self._client.control_channel.send(request)
         try:
-            reply = self._client.get_control_msg(timeout=10)
+            reply = self._client.get_control_msg(timeout=5)
         except queue.Empty:
             return None
         return reply["content"].get("subshell_id")

@@ -1,0 +1,131 @@
+"""The house: what is installed is what is written down, imports go one way, and nothing names somebody's machine."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+CONSTRAINTS = [
+    line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
+]
+PINS = {canonicalize_name(Requirement(line).name): Requirement(line).specifier for line in CONSTRAINTS}
+
+
+def extras(name):
+    return [Requirement(line) for line in PROJECT["optional-dependencies"][name]]
+
+
+def test_every_constraint_is_one_exact_version_without_an_address():
+    assert [line for line in CONSTRAINTS if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)] == []
+
+
+@pytest.mark.parametrize("extra", ["course", "test"])
+def test_everything_the_project_asks_for_is_pinned(extra):
+    assert [str(r) for r in extras(extra) if canonicalize_name(r.name) not in PINS] == []
+
+
+def needed(requirements):
+    """The names of all that these requirements bring with them, here and now."""
+    names, waiting = set(), [(requirement, "") for requirement in requirements]
+    while waiting:
+        requirement, extra = waiting.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        key = (name, *sorted(requirement.extras))
+        if key in names:
+            continue
+        names.add(key)
+        for line in metadata.distribution(name).requires or ():
+            waiting += [(Requirement(line), one) for one in (requirement.extras or {""})]
+    return {key[0] for key in names}
+
+
+def test_what_is_installed_is_what_is_pinned():
+    names = needed(extras("course") + extras("test"))
+    wrong = {n: metadata.version(n) for n in names if n not in PINS or metadata.version(n) not in PINS[n]}
+    assert wrong == {}
+
+
+def test_nothing_is_pinned_that_nothing_needs():
+    assert sorted(set(PINS) - needed(extras("course") + extras("test"))) == []
+
+
+def test_the_token_alone_needs_nothing():
+    assert PROJECT["dependencies"] == []
+
+
+def test_conda_and_binder_install_the_project_by_pip_with_the_same_pins_and_a_python_it_allows():
+    python = next(line for line in ENVIRONMENT["dependencies"] if str(line).startswith("python="))
+    assert python.removeprefix("python=") + ".1" in SpecifierSet(PROJECT["requires-python"])
+    (pip,) = (line["pip"] for line in ENVIRONMENT["dependencies"] if isinstance(line, dict))
+    assert pip == ["--constraint constraints.txt", "--editable .[course]"]
+    assert "conda-forge" in ENVIRONMENT["channels"]
+
+
+def tracked_files():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout, so there is no list of the project's files")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_path_of_somebodys_machine():
+    path = re.compile(rb"/(?:home|root|work|Users)/[a-z.]+[/\"'\s]")
+    allowed = {Path(__file__), ROOT / "tests/notebooks/test_guard.py"}  # they name such paths to look for them
+    found = {str(file.relative_to(ROOT)) for file in tracked_files() if path.search(file.read_bytes())}
+    assert found - {str(file.relative_to(ROOT)) for file in allowed} == set()
+
+
+MAY_IMPORT = {"cancellation": {"cancellation"}, "pizzeria": {"cancellation", "pizzeria"}}
+
+
+@pytest.mark.parametrize("package", ["cancellation", "pizzeria", "classroom"])
+def test_imports_go_one_way(package):
+    ours = {"cancellation", "pizzeria", "classroom"}
+    wrong = []
+    for file in (ROOT / "src" / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            else:
+                continue
+            used = {module.split(".")[0] for module in modules} & ours
+            wrong += [f"{file.name} imports {name}" for name in used - MAY_IMPORT.get(package, ours)]
+    assert wrong == []
+
+
+def loaded_by(statement):
+    code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return {name.split(".")[0] for name in run.stdout.split()}
+
+
+def test_import_cancellation_loads_the_standard_library_only():
+    assert loaded_by("import cancellation") - {"cancellation"} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("heavy", ["fastapi", "uvicorn", "httpx", "dask", "distributed", "matplotlib", "ipywidgets"])
+def test_import_pizzeria_does_not_load(heavy):
+    assert heavy not in loaded_by("import pizzeria")
+
+
+def test_the_makefile_runs_what_the_readme_promises():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)\b", readme, re.MULTILINE)) <= targets
+    assert {"lab", "test"} <= targets
