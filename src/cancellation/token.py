@@ -222,7 +222,7 @@ class CancellationToken:
 
     def _remove_waiter(self, wake: Callable[[], object]) -> None:
         if self._waiters.pop(wake, MISSING) is not MISSING and self._links:
-            tree.stop_listening(self)
+            tree.listen(self, -1)
 
     def _raise_if_disposed(self) -> None:
         if self._disposed:
@@ -273,7 +273,7 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
         if tree.ends:
             tree.ended(self)
         if token._links:
-            tree.stop_listening(token)
+            tree.listen(token, -1)
         return True
 
     def dispose(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import weakref
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cancellation.errors import group
 from cancellation.wakeups import MISSING, wake_all
@@ -89,39 +89,24 @@ def unlink(child: CancellationToken, entry: Link) -> bool:
         return False
     entry.finish()
     if held is not None and parent._links:
-        stop_listening(parent)
+        listen(parent, -1)
     return True
 
 
-def listen(token: CancellationToken) -> None:
-    """Somebody new listens on `token`: from its first listener on, its parents hold it."""
+def listen(token: CancellationToken, step: Literal[1, -1] = 1) -> None:
+    """Somebody new listens on `token`; or, with -1, has stopped to. With the first one its parents begin to hold it,
+    with the last one they let go, and `token` holds them instead."""
     with lock:
         pending = [token]
         while pending:
             child = pending.pop()
-            child._listeners += 1
-            if child._listeners == 1:
-                for entry, parent in list(child._links.items()):
-                    if parent is not None and entry in parent._callbacks:
-                        parent._callbacks[entry] = child
-                        child._links[entry] = None
-                        if parent._links:
-                            pending.append(parent)
-
-
-def stop_listening(token: CancellationToken) -> None:
-    """A listener has left: with the last one, the parents let go, and `token` holds them instead."""
-    with lock:
-        pending = [token]
-        while pending:
-            child = pending.pop()
-            child._listeners -= 1
-            if child._listeners == 0:
+            child._listeners += step
+            if child._listeners == (1 if step > 0 else 0):
                 for entry in list(child._links):
                     parent = entry.parent()
-                    if parent is not None and parent._callbacks.get(entry) is child:
-                        child._links[entry] = parent
-                        parent._callbacks[entry] = None
+                    if parent is not None and entry in parent._callbacks:
+                        parent._callbacks[entry] = child if step > 0 else None
+                        child._links[entry] = None if step > 0 else parent
                         if parent._links:
                             pending.append(parent)
 

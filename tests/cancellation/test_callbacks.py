@@ -91,7 +91,7 @@ def test_a_cancel_that_comes_in_the_midst_of_register_loses_no_callback(
 def test_a_cancel_that_takes_a_callback_right_after_it_was_put_in_runs_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     source = link(CancellationTokenSource().token)
-    monkeypatch.setattr(tree, "listen", lambda token: source.cancel())
+    monkeypatch.setattr(tree, "listen", lambda *_: source.cancel())
     registration = source.token.register(log.append, "taken")
     assert log == ["taken"]
     assert not registration.unregister()
@@ -211,7 +211,7 @@ def test_the_text_of_a_group_stays_a_line_whatever_the_errors() -> None:
     assert len(info.value.message) <= 400
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), asyncio.CancelledError()])
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(3), KeyboardInterrupt()])
 def test_an_error_that_is_no_exception_comes_in_a_base_group_and_the_others_run(error: BaseException) -> None:
     log: list[int] = []
     source = CancellationTokenSource()
