@@ -138,7 +138,8 @@ class Notebook:
             self.requests_elsewhere.append(request.url)
 
     def run_all(self, timeout=100):
-        """Run > Run All Cells, and wait until the last one has ended."""
+        """Run > Run All Cells, and wait until the last one has ended. What was saved with the notebook is gone."""
+        self._command("notebook:clear-all-cell-outputs", timeout)
         self._command("notebook:run-all-cells", timeout)
 
     def run_cell(self, index, timeout=60):
@@ -153,6 +154,23 @@ class Notebook:
             index,
         )
         self._command("notebook:run-cell", timeout)
+
+    def run_python(self, code):
+        """The repr of an expression in the notebook's kernel, or "" of a statement; no cell is used."""
+        return self.page.evaluate(
+            """async code => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                let answer = '';
+                const request = kernel.requestExecute({code, store_history: false});
+                request.onIOPub = message => {
+                    if (message.header.msg_type === 'execute_result') answer = message.content.data['text/plain'];
+                };
+                const reply = await request.done;
+                if (reply.content.status !== 'ok') throw new Error(reply.content.evalue);
+                return answer;
+            }""",
+            code,
+        )
 
     def _command(self, command, timeout):
         self.page.evaluate(
@@ -185,7 +203,8 @@ class Notebook:
         self.page.evaluate(
             "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {name.title()}"
         )
-        self.page.wait_for_selector(f"body[data-jp-theme-light={'true' if name == 'light' else 'false'}]")
+        light = str(name == "light").lower()
+        self.page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
 
     def screenshot(self, name, of=None):
         """A picture for the eye, in shots/: of the page, or of one element."""
