@@ -33,9 +33,11 @@ class OperationCanceledError(Exception):
     """
 
     def __init__(self, message: str | None = None, token: CancellationToken | None = None) -> None:
-        from cancellation.token import CancellationToken
+        if token is None:
+            from cancellation.token import CancellationToken
 
-        self.token: CancellationToken = CancellationToken.none if token is None else token
+            token = CancellationToken.none
+        self.token = token
         self.reason: object = self.token.reason
         if message is None:
             message = "The operation was canceled" + (f": {in_words(self.reason)}" if self.reason is not None else ".")
