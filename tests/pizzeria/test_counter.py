@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from conftest import Shop, turn_loop
+from fake_shop import Shop, turn_loop
 
 from pizzeria import Order, OrderCounter, OrderState, Pizzeria, cells
 

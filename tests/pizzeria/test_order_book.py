@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from conftest import Shop
+from fake_shop import Shop
 
 from cancellation import CancellationToken, CancellationTokenSource, OperationCanceledError
 from pizzeria import Ledger, Order, OrderState, Pizzeria

@@ -2,7 +2,7 @@ import asyncio
 import threading
 
 import pytest
-from conftest import Shop, turn_loop
+from fake_shop import Shop, turn_loop
 
 from cancellation import CancellationToken, CancellationTokenSource
 from pizzeria import Order, OrderState, Pizzeria

@@ -10,7 +10,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from conftest import Shop
+from fake_shop import Shop
 
 from cancellation import CancellationTokenSource
 from pizzeria import Order, OrderState

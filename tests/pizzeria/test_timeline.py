@@ -2,7 +2,7 @@ import asyncio
 import subprocess
 import sys
 
-from conftest import Shop, turn_loop
+from fake_shop import Shop, turn_loop
 
 from cancellation import CancellationTokenSource
 from pizzeria import Order, timeline, waste
