@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).parents[2]
 SHOTS = Path(__file__).parent / "shots"
+PYTHON = os.environ.get("COUNTER_KERNEL_PYTHON", sys.executable)  # the environment whose JupyterLab is tested
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OPTIONS = [
     "--no-sandbox",
@@ -53,7 +54,7 @@ class Lab:
             "IPYTHONDIR": str(folder / "ipython"),
             "JUPYTER_TOKEN": self._token,
         }
-        command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--expose-app-in-browser"]
+        command = [PYTHON, "-m", "jupyter", "lab", "--no-browser", "--expose-app-in-browser"]
         command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--ServerApp.root_dir={folder / 'course'}"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--allow-root")
@@ -121,8 +122,10 @@ class Notebook:
         self.page = page
         self.dialogs = []
         self.requests_elsewhere = []
+        self.page_errors = []  # of scripts, uncaught
         page.on("dialog", self._note_dialog)
         page.on("request", self._note_request)
+        page.on("pageerror", lambda error: self.page_errors.append(str(error)))
         page.goto(lab.address(f"notebooks/{name}.ipynb"))
         page.wait_for_function(
             """() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""",
@@ -168,6 +171,16 @@ class Notebook:
                 const reply = await request.done;
                 if (reply.content.status !== 'ok') throw new Error(reply.content.evalue);
                 return answer;
+            }""",
+            code,
+        )
+
+    def start_python(self, code):
+        """Let the notebook's kernel begin to run this, and do not wait for it."""
+        self.page.evaluate(
+            """code => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                kernel.requestExecute({code, store_history: false});
             }""",
             code,
         )
