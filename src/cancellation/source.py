@@ -138,14 +138,11 @@ class CancellationTokenSource:
             token._disposed = True
             token._plain = False
         self._set_timer(None)
-        left = not token._canceled  # else the callbacks belong to the canceler, who runs or has run them ...
         for link in list(token._links):
             parent = link.parent()
-            if tree.unlink(token, link):
-                left = True  # ... unless he comes from a parent, and had not come here yet
-            elif parent is not None and (end := parent._end_of(link)) is not None:
+            if not tree.unlink(token, link) and parent is not None and (end := parent._end_of(link)) is not None:
                 end.wait()
-        if left:
+        if not token._canceled:  # else they belong to the canceler, who drops those that he did not come to
             tree.drop_callbacks(token)
         wake_all([token])
 

@@ -110,6 +110,25 @@ async def test_a_cancel_from_another_thread_wakes_an_idle_loop() -> None:
             assert type(task.exception()) is OperationCanceledError
 
 
+def test_a_cancel_from_another_thread_touches_the_tasks_of_a_loop_on_that_loop_alone() -> None:
+    async def main() -> None:
+        for wait in (
+            lambda token: token.wait_async(),
+            lambda token: delay(FOREVER, token),
+            lambda token: run_until_canceled(asyncio.sleep(FOREVER), token),
+            lambda token: run_scope(token, asyncio.sleep(FOREVER)),
+        ):
+            source = CancellationTokenSource()
+            task = asyncio.create_task(wait(source.token))
+            await turns()
+            await asyncio.to_thread(source.cancel)
+            await asyncio.wait([task], timeout=PATIENCE)
+            assert task.done()
+            task.exception()
+
+    asyncio.run(main(), debug=True)  # in debug mode a loop refuses calls from other threads
+
+
 @in_loop
 async def test_a_cancelled_waiter_leaves_no_trace() -> None:
     source = CancellationTokenSource()

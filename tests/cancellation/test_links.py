@@ -204,6 +204,19 @@ def test_a_child_that_has_ended_leaves_its_parents_at_once_though_it_lives_on(en
     assert not token._links
 
 
+def test_a_child_that_was_cancelled_with_its_parent_holds_on_to_it_no_more() -> None:
+    root = CancellationTokenSource()
+    child = link(root.token)
+    registration = child.token.register(lambda: None)
+    child.token.register(registration.unregister)  # its last listener leaves in the midst of the cancel
+    root.cancel()
+    assert not child.token._links
+    ref = weakref.ref(root.token)
+    del root
+    assert child.token.origin is not None  # the child's origin is the root's token, and keeps it
+    assert ref() is child.token.origin
+
+
 def listen_by_register(token: CancellationToken) -> Callable[[], object]:
     return token.register(lambda: None).unregister
 

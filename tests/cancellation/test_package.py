@@ -43,7 +43,7 @@ def test_import_loads_neither_asyncio_nor_anything_outside_the_standard_library(
 
 
 def test_import_takes_less_than_forty_milliseconds() -> None:
-    program = "import time; t = time.perf_counter(); import cancellation; print(time.perf_counter() - t)"
+    program = "import time; t = time.process_time(); import cancellation; print(time.process_time() - t)"
     assert min(float(run_python(program)) for _ in range(5)) < 0.04
 
 
