@@ -12,7 +12,9 @@ import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|tmp|Users|work|private|var/folders)/[\w.]|[A-Z]:\\\\Users")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.])/(?:home|root|tmp|Users|work|private|var/folders)/[\w.]|[A-Z]:\\\\Users|site-packages"
+)
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 # Run before and after: what of this process was not there before?
@@ -66,7 +68,7 @@ def kernel(notebook, path):
     manager = AsyncKernelManager(kernel_name="python3")
     manager.kernel_spec.argv[0] = sys.executable
     client = NotebookClient(notebook, km=manager, timeout=100, resources={"metadata": {"path": str(path.parent)}})
-    with client.setup_kernel():
+    with client.setup_kernel(cleanup_kc=True):  # the manager is ours, so the client would leave its kernel running
         yield client
 
 

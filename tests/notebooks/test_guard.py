@@ -1,11 +1,16 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from guard import complaints, run_twice
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -48,6 +53,12 @@ def test_the_guard_finds_nothing_wrong_with_a_good_notebook(notebook):
     assert left == {}
 
 
+def test_the_guard_itself_leaves_no_kernel_behind(notebook):
+    before = set(psutil.Process().children(recursive=True))
+    run_twice(notebook("1"))
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
 @pytest.mark.parametrize(
     ("arguments", "changes", "says"),
     [
@@ -55,11 +66,56 @@ def test_the_guard_finds_nothing_wrong_with_a_good_notebook(notebook):
         (["1"], {"kernelspec": {"name": "my-env"}}, "kernelspec is"),
         (["1"], {"widgets": {}}, "saved widget state"),
         (["open('/home/ann/notes.txt')"], {}, "a path of somebody's machine: '/home/ann"),
+        (["open('/tmp/notes.txt')"], {}, "a path of somebody's machine: '/tmp/notes"),
+        (["'C:/Python/Lib/site-packages/x.py: warning'"], {}, "a path of somebody's machine: 'site-packages"),
     ],
 )
 def test_the_guard_catches_a_notebook_that_is_not_fit_to_commit(notebook, arguments, changes, says):
     (found,) = complaints(notebook(*arguments, **changes))
     assert says in found
+
+
+def test_the_guard_catches_cells_without_an_id_and_an_older_format(notebook):
+    path = notebook("1", "2")
+    content = json.loads(path.read_text())
+    content["cells"][1]["id"] = content["cells"][0]["id"]
+    path.write_text(json.dumps(content))
+    assert complaints(path) == ["cells without an id of their own"]
+    for cell in content["cells"]:
+        del cell["id"]
+    content["nbformat_minor"] = 4
+    path.write_text(json.dumps(content))
+    assert complaints(path) == ["older than nbformat 4.5", "cells without an id of their own"]
+
+
+def test_the_guard_catches_cells_that_were_run_in_another_order(notebook):
+    path = notebook("1", "2")
+    content = json.loads(path.read_text())
+    content["cells"][0]["execution_count"] = 3
+    path.write_text(json.dumps(content))
+    assert complaints(path) == [
+        "not run in order from 1: nbval compares nothing where the count is missing; counts are [3, 2]"
+    ]
+
+
+def test_plain_pytest_compares_saved_outputs_strictly(notebook):
+    path = notebook("1 + 1", "2 + 2")
+    content = json.loads(path.read_text())
+    for cell, saved in zip(content["cells"], ["2", "5"], strict=True):
+        cell["outputs"] = [
+            {
+                "output_type": "execute_result",
+                "data": {"text/plain": saved},
+                "metadata": {},
+                "execution_count": cell["execution_count"],
+            }
+        ]
+    path.write_text(json.dumps(content))
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml", path]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    run = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, text=True, timeout=100)
+    assert "1 failed, 1 passed" in run.stdout
+    assert "mismatch 'text/plain'" in run.stdout
 
 
 def test_the_guard_catches_an_error_that_was_saved(notebook):
