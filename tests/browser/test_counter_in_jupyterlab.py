@@ -269,6 +269,8 @@ def test_every_control_has_a_name_for_screen_readers(counter, expect):
 
 
 def test_a_cancel_is_heard_while_another_cell_awaits(counter, expect):
+    if int(counter.notebook.run_python("__import__('ipykernel').version_info[0]")) < 7:
+        pytest.skip("before ipykernel 7 every click waits for the end of the cell")
     counter.place.click()
     shows(expect, counter.card(1), "Paying")
     counter.notebook.start_python("receipts = await counter.finished()")

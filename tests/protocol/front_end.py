@@ -59,13 +59,12 @@ class FrontEnd:
 
     def create_subshell(self):
         """The id of a new subshell; None if this kernel has none (ipykernel before 7)."""
+        about = self._client.kernel_info(reply=True, timeout=60)["content"]
+        if "kernel subshells" not in about.get("supported_features", ()):
+            return None
         request = self._client.session.msg("create_subshell_request", {})
         self._client.control_channel.send(request)
-        try:
-            reply = self._client.get_control_msg(timeout=5)
-        except queue.Empty:
-            return None
-        return reply["content"].get("subshell_id")
+        return self._client.get_control_msg(timeout=60)["content"]["subshell_id"]
 
     def click(self, button, subshell=None):
         """Click the button whose comm has this id."""
