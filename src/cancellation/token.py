@@ -153,7 +153,6 @@ class CancellationToken:
             await future
         finally:
             self._remove_waiter(wake)
-            del future, wake  # an error's traceback keeps this frame; the frame must not keep the error
         if not self._canceled:
             self._raise_if_disposed()
 

@@ -58,7 +58,6 @@ async def delay(
     finally:
         stop()
         token._remove_waiter(canceled)
-        del future, stop, elapsed, canceled  # a traceback keeps this frame, which must not keep the error
 
 
 def _finish_if_canceled(token: CancellationToken, future: asyncio.Future[bool]) -> None:

@@ -370,7 +370,11 @@ MUTANTS = [
         "        if self._canceled or self._disposed:  # meanwhile\n            wake_all([self])\n",
         "",
     ),
-    M("a cancelled wait leaves its waiter", "token.py", "            self._remove_waiter(wake)\n", ""),
+    M("a cancelled wait leaves its waiter",
+        "token.py",
+        "            self._remove_waiter(wake)\n",
+        "            pass\n",
+    ),
     M(
         "a timed out wait leaves its waiter",
         "token.py",
@@ -386,9 +390,9 @@ MUTANTS = [
     ),
     M("a delay leaves its waiter", "waiting.py", "        token._remove_waiter(canceled)\n", ""),
     M(
-        "a delay's frame keeps its error",
+        "the frame of run_until_canceled keeps the task and its error",
         "waiting.py",
-        "        del future, stop, elapsed, canceled  #",
+        "        del awaitable, task, stop, caller  #",
         "        pass  #",
     ),
     M(

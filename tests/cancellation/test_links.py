@@ -17,6 +17,7 @@ from cancellation import (
     CancellationToken,
     CancellationTokenSource,
     FakeTimeProvider,
+    ObjectDisposedError,
     OperationCanceledError,
     cancel_scope,
     delay,
@@ -352,6 +353,64 @@ def test_an_error_and_all_it_knows_is_freed_with_its_last_reference(wait: Any, b
         for _ in range(3):
             await asyncio.sleep(0)
         assert [r() for r in refs] == [None] * 3
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("no_gc")
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda token: token.wait_async(),
+        lambda token: delay(1000, token),
+        lambda token: delay(1000, token, time_provider=FakeTimeProvider()),
+        lambda token: run_until_canceled(asyncio.sleep(1000), token),
+        in_scope,
+    ],
+    ids=["wait_async", "delay", "delay on a fake clock", "run_until_canceled", "cancel_scope"],
+)
+@pytest.mark.parametrize("end", ["cancel the task", "dispose"])
+def test_a_wait_that_others_end_is_freed_with_its_error(wait: Any, end: str) -> None:
+    async def victim(token: CancellationToken, refs: list[Any]) -> None:
+        try:
+            await wait(token)
+        except (asyncio.CancelledError, ObjectDisposedError) as error:
+            refs.append(weakref.ref(token))
+            refs.append(weakref.ref(error) if isinstance(error, ObjectDisposedError) else refs[0])
+
+    async def main() -> None:
+        source = CancellationTokenSource()
+        refs: list[Any] = []
+        task = asyncio.create_task(victim(source.token, refs))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        source.dispose() if end == "dispose" else task.cancel()
+        await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait([task])
+        del source, task
+        assert [r() for r in refs] == [None, None]
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_an_error_of_the_awaitable_is_freed_with_its_last_reference() -> None:
+    class Failure(Exception):
+        pass
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise Failure
+
+    async def main() -> None:
+        refs = []
+        try:
+            await run_until_canceled(fail(), CancellationTokenSource().token)
+        except Failure as error:
+            refs.append(weakref.ref(error))
+        await asyncio.sleep(0)
+        assert refs[0]() is None
 
     asyncio.run(main())
 
