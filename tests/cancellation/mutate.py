@@ -370,7 +370,8 @@ MUTANTS = [
         "        if self._canceled or self._disposed:  # meanwhile\n            wake_all([self])\n",
         "",
     ),
-    M("a cancelled wait leaves its waiter",
+    M(
+        "a cancelled wait leaves its waiter",
         "token.py",
         "            self._remove_waiter(wake)\n",
         "            pass\n",

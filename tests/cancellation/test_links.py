@@ -535,7 +535,7 @@ def best_of(repeats: int, measure: Callable[[], float]) -> float:
 def test_the_cost_of_one_does_not_grow_with_their_number(kind: str) -> None:
     def cost(number: int) -> float:
         source = CancellationTokenSource()
-        start = time.perf_counter()
+        start = time.thread_time()
         if kind == "registrations":
             kept: list[Any] = [source.token.register(int) for _ in range(number)]
             for registration in kept[::2]:
@@ -543,12 +543,12 @@ def test_the_cost_of_one_does_not_grow_with_their_number(kind: str) -> None:
         else:
             kept = [link(source.token) for _ in range(number)]
         source.cancel()
-        return (time.perf_counter() - start) / number
+        return (time.thread_time() - start) / number
 
     gc.collect()
     gc.disable()
     try:
-        few, many = best_of(5, lambda: cost(1000)), best_of(2, lambda: cost(50_000))
+        few, many = best_of(5, lambda: cost(1000)), best_of(3, lambda: cost(50_000))
     finally:
         gc.enable()
-    assert many < 4 * few  # a cost that grows with the number would be fifty times as much
+    assert many < 8 * few  # a cost that grows with the number would be fifty times as much
