@@ -23,6 +23,15 @@ class CounterOnPage:
         """The card of the order with this number; the newest is on top."""
         return self.cards.filter(has_text=re.compile(rf"Order {number} · "))
 
+    def order_numbers_as_seen(self):
+        """From the top, line by line, from left to right."""
+        return self.element.evaluate(
+            """counter => [...counter.querySelectorAll('.pizza-order')]
+                .map(card => [card.getBoundingClientRect(), card.querySelector('.pizza-order-title').innerText])
+                .sort(([a], [b]) => a.top - b.top || a.left - b.left)
+                .map(([_, title]) => Number(title.match(/Order (\\d+)/)[1]))"""
+        )
+
     def choose(self, name, option):
         self.element.locator(f".pizza-counter-{name} select").select_option(option)
 
@@ -154,6 +163,16 @@ def test_an_order_is_placed_and_cancelled_by_keyboard_alone(counter, expect):
     shows(expect, counter.card(2), "Cancelled")
 
 
+@pytest.mark.xfail(strict=True, reason="a new card is put in front of the others, and the page draws them all anew")
+def test_the_keyboard_stays_where_it_is_when_another_order_comes(counter, expect):
+    counter.place.click()
+    counter.card(1).locator(".pizza-order-cancel").focus()
+    counter.notebook.run_python("counter.place.click()")
+    shows(expect, counter.card(2), "Paying")
+    counter.page.keyboard.press("Enter")
+    shows(expect, counter.card(1), "Cancelled")
+
+
 def test_of_two_orders_the_cancelled_one_stops_and_the_other_completes(counter, expect):
     counter.choose("pace", "twice as fast")
     counter.place.click()
@@ -193,8 +212,7 @@ def test_of_ten_orders_five_are_cancelled_while_they_run_and_no_card_is_mixed_up
         expect(card.locator(".pizza-order-title")).to_contain_text(f"{number}00 Main St")
         charged = "Charged€0.00" if number % 2 else "Charged€9.50"
         expect(card.locator(".pizza-order-receipt")).to_contain_text(charged)
-    titles = counter.cards.locator(".pizza-order-title").all_inner_texts()
-    assert [re.search(r"Order (\d+)", title)[1] for title in titles] == [str(n) for n in range(10, 0, -1)]
+    assert counter.order_numbers_as_seen() == list(range(10, 0, -1))
     counter.page.set_viewport_size({"width": 1280, "height": 2200})
     counter.notebook.screenshot("ten-orders", counter.element)
     assert counter.page.evaluate("clearInterval(window.beat), window.longest") < 1000
