@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -18,9 +19,18 @@ def test_a_notebook_is_committed_executed_in_order_and_free_of_machine_traces(pa
     assert complaints(path) == []
 
 
+@pytest.fixture(scope="module")
+def runs(request):
+    """By path: the two runs of each notebook that is to be tested, three at a time, for a lesson mostly waits."""
+    wanted = [item.callspec.params["path"] for item in request.session.items if "runs" in item.fixturenames]
+    with ThreadPoolExecutor(3) as pool:
+        yield {path: pool.submit(run_twice, path) for path in wanted}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_twice_in_one_kernel_with_equal_outputs_and_leaves_nothing_behind(path):
-    first, second, left = run_twice(path)
+def test_a_notebook_runs_twice_in_one_kernel_with_equal_outputs_and_leaves_nothing_behind(path, runs):
+    first, second, left = runs[path].result()
     assert second == first
     assert left == {}
 
