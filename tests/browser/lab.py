@@ -96,9 +96,11 @@ class Lab:
         """Where a notebook is found, alone on its page."""
         return f"{self._url}doc/tree/{notebook}?token={self._token}"
 
-    def stop_kernels(self):
+    def stop_kernels(self, notebook=None):
+        """Those of all notebooks, or of one."""
         for session in self.ask("api/sessions"):
-            self.ask(f"api/sessions/{session['id']}", "DELETE")
+            if notebook in (None, session["path"]):
+                self.ask(f"api/sessions/{session['id']}", "DELETE")
 
     def close(self):
         try:
@@ -120,13 +122,15 @@ class Notebook:
 
     def __init__(self, page, lab, name):
         self.page = page
+        self._lab = lab
+        self._path = f"notebooks/{name}.ipynb"
         self.dialogs = []
         self.requests_elsewhere = []
         self.page_errors = []  # of scripts, uncaught
         page.on("dialog", self._note_dialog)
         page.on("request", self._note_request)
         page.on("pageerror", lambda error: self.page_errors.append(str(error)))
-        page.goto(lab.address(f"notebooks/{name}.ipynb"))
+        page.goto(lab.address(self._path))
         page.wait_for_function(
             """() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""",
             timeout=60_000,
@@ -140,10 +144,16 @@ class Notebook:
         if not re.match(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:|about:", request.url):
             self.requests_elsewhere.append(request.url)
 
-    def run_all(self, timeout=100):
-        """Run > Run All Cells, and wait until the last one has ended. What was saved with the notebook is gone."""
-        self._command("notebook:clear-all-cell-outputs", timeout)
-        self._command("notebook:run-all-cells", timeout)
+    def close(self):
+        """Leave the page, and stop the notebook's kernel."""
+        self.page.context.close()
+        self._lab.stop_kernels(self._path)
+
+    def start_all(self):
+        """Run > Run All Cells. What was saved with the notebook is gone."""
+        self._start("notebook:clear-all-cell-outputs")
+        self.wait()
+        self._start("notebook:run-all-cells")
 
     def run_cell(self, index, timeout=60):
         """Run the code cell of this number, from 0, as with Ctrl+Enter, and wait for its end."""
@@ -156,7 +166,8 @@ class Notebook:
             }""",
             index,
         )
-        self._command("notebook:run-cell", timeout)
+        self._start("notebook:run-cell")
+        self.wait(timeout)
 
     def run_python(self, code):
         """The repr of an expression in the notebook's kernel, or "" of a statement; no cell is used."""
@@ -185,7 +196,7 @@ class Notebook:
             code,
         )
 
-    def _command(self, command, timeout):
+    def _start(self, command):
         self.page.evaluate(
             """command => {
                 window.ended = false;
@@ -193,6 +204,9 @@ class Notebook:
             }""",
             command,
         )
+
+    def wait(self, timeout=60):
+        """Until the cells that were started have ended."""
         self.page.wait_for_function("window.ended", timeout=timeout * 1000)
 
     def cells(self):
