@@ -29,12 +29,12 @@ def take(browser, lab):
     statuses.nth(0).get_by_text("Completed").wait_for()
     counter.locator(".pizza-counter-pizza select").select_option(index=3)
     place.click()
-    statuses.nth(0).get_by_text("Cooking").wait_for()
+    statuses.nth(1).get_by_text("Cooking").wait_for()
     counter.locator(".pizza-counter-pizza select").select_option(index=2)
     place.click()
     counter.get_by_text("2 of 5").wait_for()
     counter.locator(".pizza-counter-cancel").click()
-    statuses.nth(0).get_by_text("Cancelled").wait_for()
+    statuses.nth(2).get_by_text("Cancelled").wait_for()
     counter.screenshot(path=ROOT / "docs" / "counter.png")
 
 

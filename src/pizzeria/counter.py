@@ -129,7 +129,7 @@ class OrderCounter(widgets.VBox):
 
     @property
     def orders(self) -> list[OrderCard]:
-        """The cards of all orders placed here, newest first, as on screen."""
+        """The cards of all orders placed here, newest first."""
         return list(reversed(self._cards.values()))
 
     async def finished(self) -> list[Receipt]:
@@ -190,7 +190,8 @@ class OrderCounter(widgets.VBox):
         self._on_click(card.cancel, lambda: self._cancel(card))
         task = self._tasks[order.id] = self._loop.create_task(self._shop.place_order(order, source.token))
         task.add_done_callback(lambda task: self._ended(card, task))
-        self._card_box.children = (card, *self._card_box.children)
+        # At the end: were it put in front, the page would draw all cards anew, under the reader's hand.
+        self._card_box.children = (*self._card_box.children, card)
         self._say(f"Order {number} is placed.")
 
     def _cancel_newest(self) -> None:
