@@ -8,7 +8,9 @@ NOTEBOOKS = sorted(path.stem for path in (Path(__file__).parents[2] / "notebooks
 @pytest.fixture(scope="module")
 def run_all(open_notebook, request):
     """Runs a notebook; the next two already run beside it, for a lesson mostly waits."""
-    waiting = [item.callspec.params["name"] for item in request.session.items if "run_all" in item.fixturenames]
+    waiting = [
+        item.callspec.params["name"] for item in request.session.items if "run_all" in getattr(item, "fixturenames", ())
+    ]
     running = {}
 
     def run_all(name):
