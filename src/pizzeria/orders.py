@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from cancellation import CancellationToken, OperationCanceledError
+from pizzeria.bank import Bank
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream, Line, Money, StateChanged
 from pizzeria.kitchen import Kitchen
-from pizzeria.ledger import Entry, Ledger
+from pizzeria.ledger import Entry
 from pizzeria.notification import Notification
 from pizzeria.order import MOVES, Order, OrderState
 from pizzeria.payment import Payment
@@ -23,14 +24,14 @@ class Orders:
         payment: Payment,
         kitchen: Kitchen,
         notification: Notification,
-        ledger: Ledger,
+        bank: Bank,
         clock: Clock,
         events: EventStream,
     ) -> None:
         self._payment = payment
         self._kitchen = kitchen
         self._notification = notification
-        self._ledger = ledger
+        self._bank = bank
         self._clock = clock
         self._events = events
 
@@ -39,7 +40,7 @@ class Orders:
 
         Returns when the order is completed or cancelled. What a service raises comes out after the undoing.
         """
-        if self._ledger.entries(order.id):
+        if await self._bank.knows(order.id):
             raise ValueError(f"order {order.id} has been placed before; make a new Order for another pizza")
         progress = _Progress(order, self._clock, self._events)
         progress.say("🍽️ Order received...")
@@ -49,7 +50,7 @@ class Orders:
             if progress.state.is_final:  # completed, though its task was cancelled
                 raise
             by_token = isinstance(error, OperationCanceledError) and token.is_cancellation_requested
-            self._undo(order, progress)
+            await self._undo(order, progress)
             if by_token or isinstance(error, asyncio.CancelledError):
                 progress.move_to(OrderState.CANCELLED, token.reason)
                 progress.say(f"🚫 Order cancelled by {_canceler(token.reason)}.")
@@ -68,7 +69,7 @@ class Orders:
         progress.move_to(OrderState.READY)
         await self._clock.pause(COURIER, token)
         token.throw_if_cancellation_requested()  # the last look: what follows cannot be undone
-        progress.record(self._ledger.settle(order.id))
+        progress.record(await self._bank.settle(order.id))
         progress.move_to(OrderState.HANDED_OVER)
         try:
             await self._notification.notify_customer(order, CancellationToken.none)
@@ -78,9 +79,9 @@ class Orders:
             progress.move_to(OrderState.COMPLETED)
             progress.say("✅ Order completed successfully!")
 
-    def _undo(self, order: Order, progress: _Progress) -> None:
+    async def _undo(self, order: Order, progress: _Progress) -> None:
         try:
-            entry = self._ledger.undo(order.id)
+            entry = await self._bank.undo(order.id)
         except Exception as error:  # the order stays open in the ledger, which repairs it when opened again
             progress.fail(error)
             raise

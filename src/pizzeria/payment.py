@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cancellation import CancellationToken
+from pizzeria.bank import Bank
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream, Line, Money, Step
-from pizzeria.ledger import Ledger
 from pizzeria.order import Order
 
 CHECKS = 5
@@ -13,21 +13,21 @@ PAUSE = 0.5  # seconds between two checks
 
 
 class Payment:
-    def __init__(self, ledger: Ledger, clock: Clock, events: EventStream) -> None:
-        self._ledger = ledger
+    def __init__(self, bank: Bank, clock: Clock, events: EventStream) -> None:
+        self._bank = bank
         self._clock = clock
         self._events = events
 
     async def process_payment(self, order: Order, token: CancellationToken) -> None:
         """Charge the order's price. Stopped by `token`, it has reserved the money but not taken it."""
         self._say(order, "💳 Processing payment...")
-        reserved = self._ledger.authorize(order.id, order.cents)
+        reserved = await self._bank.authorize(order.id, order.cents)
         self._events.publish(Money(order, self._clock.now, reserved.step, reserved.cents))
         for check in range(1, CHECKS + 1):
             token.throw_if_cancellation_requested()
             self._events.publish(Step(order, self._clock.now, "payment", check, CHECKS, PAUSE * self._clock.pace))
             await self._clock.pause(PAUSE, token)
-        taken = self._ledger.capture(order.id)
+        taken = await self._bank.capture(order.id)
         self._events.publish(Money(order, self._clock.now, taken.step, taken.cents))
         self._say(order, "💰 Payment successful.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cancellation import CancellationToken, CancellationTokenRegistration, TimeProvider
+from pizzeria.bank import Bank, LedgerHere
 from pizzeria.clock import Clock
 from pizzeria.events import CancelRequested, Event, EventStream
 from pizzeria.kitchen import Kitchen
@@ -44,11 +45,12 @@ class Pizzeria:
         self._clock = Clock(pace, time_provider)
         self._kitchen = Kitchen(ovens, self._clock, self.events)
         self.ledger = Ledger() if ledger is None else ledger
+        bank = self._open_bank()
         self._orders = Orders(
-            Payment(self.ledger, self._clock, self.events),
+            Payment(bank, self._clock, self.events),
             self._kitchen,
             Notification(self._clock, self.events),
-            self.ledger,
+            bank,
             self._clock,
             self.events,
         )
@@ -90,6 +92,10 @@ class Pizzeria:
             return receipt
         finally:
             del self._receipts[order.id]
+
+    def _open_bank(self) -> Bank:
+        """Where the services ask for the money. On a worker the ledger is elsewhere."""
+        return LedgerHere(self.ledger)
 
     def _read(self, event: Event) -> None:
         if (receipt := self._receipts.get(event.order.id)) is not None:
