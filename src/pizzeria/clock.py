@@ -17,7 +17,8 @@ class Clock:
     def __init__(self, pace: float, time_provider: TimeProvider) -> None:
         self.pace = pace
         self._time_provider = time_provider
-        self._opened = time_provider.get_timestamp()
+        self._timestamp = time_provider.get_timestamp
+        self._opened = self._timestamp()
 
     @property
     def pace(self) -> float:
@@ -34,7 +35,7 @@ class Clock:
     @property
     def now(self) -> float:
         """Seconds since the pizzeria opened."""
-        return self._time_provider.get_timestamp() - self._opened
+        return self._timestamp() - self._opened
 
     def pause(self, seconds: float, token: CancellationToken) -> Awaitable[None]:
         """Await `seconds` of the article's time; the wait ends at once when `token` is cancelled."""
