@@ -55,7 +55,10 @@ class OrderCounter(widgets.VBox):
         self.pizza = widgets.Dropdown(
             options=[(f"{pizza}  {euros(cents)}", pizza) for pizza, cents in MENU.items()], description="Pizza"
         )
-        self.address = widgets.Text(value="12 Main St", description="Address", placeholder="street and number")
+        # Sent when the typing ends, not by the letter: on the way to a far kernel the click would overtake letters.
+        self.address = widgets.Text(
+            value="12 Main St", description="Address", placeholder="street and number", continuous_update=False
+        )
         self.place = widgets.Button(description="Place order", icon="cutlery", button_style="primary")
         self.cancel = widgets.Button(
             description="Cancel order", icon="hand-stop-o", tooltip="Cancel the newest order that is not out yet"

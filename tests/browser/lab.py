@@ -31,6 +31,22 @@ OPTIONS = [
 ]
 
 
+# Answers of the kernel come later by as many milliseconds as `window.distance` says.
+DISTANCE = """
+window.distance = 0;
+const Real = WebSocket;
+window.WebSocket = class extends Real {
+    get onmessage() { return super.onmessage; }
+    set onmessage(receive) {
+        super.onmessage = message => {
+            if (window.distance) setTimeout(() => receive.call(this, message), window.distance);
+            else receive.call(this, message);
+        };
+    }
+};
+"""
+
+
 def find_browser():
     """The path of a Chromium, or None."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -130,6 +146,7 @@ class Notebook:
         page.on("dialog", self._note_dialog)
         page.on("request", self._note_request)
         page.on("pageerror", lambda error: self.page_errors.append(str(error)))
+        page.add_init_script(DISTANCE)
         page.goto(lab.address(self._path))
         page.wait_for_function(
             """() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""",
@@ -232,6 +249,10 @@ class Notebook:
         )
         light = str(name == "light").lower()
         self.page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
+
+    def put_kernel_at_a_distance(self, milliseconds):
+        """As with Binder: what the kernel says arrives so much later. 0 is the rule."""
+        self.page.evaluate("milliseconds => { window.distance = milliseconds; }", milliseconds)
 
     def screenshot(self, name, of=None):
         """A picture for the eye, in shots/: of the page, or of one element."""

@@ -205,6 +205,7 @@ def test_of_ten_orders_five_are_cancelled_while_they_run_and_no_card_is_mixed_up
     for number in range(1, 11):
         address.fill(f"{number}00 Main St")
         counter.place.click()
+        expect(counter.cards).to_have_count(number)
         if number % 2:
             counter.card(number).locator(".pizza-order-cancel").click()
     for number in range(1, 11):
@@ -229,6 +230,22 @@ def test_an_address_is_shown_as_typed_and_never_run(counter, expect):
     shows(expect, counter.card(1), "Cancelled")
     assert counter.element.locator("img").count() == 0
     assert counter.notebook.dialogs == []
+
+
+def test_an_address_typed_just_before_the_click_counts_also_with_a_kernel_far_away(counter, expect):
+    counter.notebook.put_kernel_at_a_distance(300)
+    try:
+        counter.element.locator(".pizza-counter-address input").click()
+        counter.page.keyboard.press("Control+a")
+        counter.page.keyboard.type("7 Side Alley")
+        counter.place.click()
+        shows(expect, counter.card(1), "Paying")
+        expect(counter.card(1).locator(".pizza-order-title")).to_have_text("Order 1 · Margherita · 7 Side Alley")
+        counter.cancel.click()
+        shows(expect, counter.card(1), "Cancelled")
+    finally:
+        counter.page.wait_for_timeout(300)  # what is under way comes in its order
+        counter.notebook.put_kernel_at_a_distance(0)
 
 
 @pytest.mark.parametrize(
