@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from cancellation import CancellationToken, CancellationTokenRegistration, TimeProvider
 from pizzeria.bank import Bank, LedgerHere
@@ -88,10 +89,14 @@ class Pizzeria:
         receipt = self._receipts[order.id] = Receipt(order, self.heeds_token)
         try:
             with self._tell_of_cancel(receipt, token):
-                await self._orders.place_order(order, token if self.heeds_token else CancellationToken.none)
+                await self._serve(order, token if self.heeds_token else CancellationToken.none)
             return receipt
         finally:
             del self._receipts[order.id]
+
+    def _serve(self, order: Order, token: CancellationToken) -> Awaitable[None]:
+        """Have it done; on a cluster, elsewhere."""
+        return self._orders.place_order(order, token)
 
     def _open_bank(self) -> Bank:
         """Where the services ask for the money. On a worker the ledger is elsewhere."""
