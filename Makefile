@@ -25,7 +25,10 @@ bench: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This course needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[course,test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[course,teach,test]'
+	@# A student's page shows no grader's menus. A teacher's own installation of .[teach] does.
+	$(BIN)/jupyter labextension disable --level=sys_prefix @jupyter/nbgrader 2>/dev/null
+	$(BIN)/jupyter labextension disable --level=sys_prefix @jupyter-notebook/lab-extension 2>/dev/null
 	touch $@
 
 .PHONY: lab test bench
