@@ -1,0 +1,54 @@
+"""What the text of a test may use: it finds these names without an import, and no answer can replace them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from classroom.grading.interleaving import all_interleavings
+from classroom.verdict import Outcome, outcome_of
+
+__all__ = ["NotYet", "all_interleavings", "compare", "ending_of", "expect", "now", "seen"]
+
+
+class NotYet(Exception):
+    """A behaviour is not what was asked for; the text says what was seen."""
+
+
+def expect(fact: object, words: str) -> None:
+    """`words` say what was seen instead, and what to look at."""
+    if not fact:
+        raise NotYet(words)
+
+
+def compare(what: str, saw: object, expected: object, advice: str = "") -> None:
+    """Let `saw` be equal to `expected`, and of the same kind: 1 is not True."""
+    if type(saw) is not type(expected) or saw != expected:
+        raise NotYet(f"{what}: expected {expected!r}, but saw {_short(saw)}. {advice}".rstrip())
+
+
+async def ending_of(function: Callable[..., Awaitable[object]], *arguments: object, limit: float = 600) -> Outcome:
+    """What comes of `await function(*arguments)` within `limit` seconds of the loop's time. It always returns."""
+    return await outcome_of(function, *arguments, limit=limit)
+
+
+def seen(outcome: Outcome) -> str:
+    """An outcome, to be read after "it"."""
+    if not outcome.ended:
+        return "did not end"
+    if outcome.error is not None:
+        return f"raised {_short(outcome.error)}"
+    return f"returned {_short(outcome.result)}"
+
+
+def now() -> float:
+    """Seconds on the loop's clock, which jumps while everybody waits."""
+    return asyncio.get_running_loop().time()
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__} whose repr fails"
+    return text if len(text) <= 200 else f"{text[:200]}…"

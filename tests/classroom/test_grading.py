@@ -1,0 +1,305 @@
+"""The grader against whatever a student may write: it always ends in time, with a verdict in words."""
+
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from classroom.grading import run_apart
+from classroom.grading.answer import answer_to
+from classroom.grading.graded_cell import LESSONS, read_graded_cell
+
+LIMIT = 0.5  # seconds
+BUSY = 10  # seconds more that a busy machine may take
+
+# What the answer is, and what the verdict must say of it.
+HOSTILE = {
+    "loops for ever": (
+        "async def work():\n    while True:\n        pass",
+        "it did not end within 0.5 s: it blocks its thread in `work`, at `while True:`",
+    ),
+    "blocks": (
+        "import time\n\nasync def work():\n    time.sleep(60)",
+        "it blocks its thread in `work`, at `time.sleep(60)`, so that nobody else gets a turn",
+    ),
+    "blocks in a call that nothing interrupts": (
+        "async def work():\n    9**9**9",
+        "it did not end within 0.5 s, in a call that nothing can interrupt",
+    ),
+    "deadlocks": (
+        "import threading\nlock = threading.Lock()\n\nasync def work():\n    with lock:\n        lock.acquire()",
+        "it blocks its thread in `work`, at `lock.acquire()`",
+    ),
+    "waits for what never comes": (
+        "import asyncio\n\nasync def work():\n    await asyncio.Event().wait()",
+        "it waits for ever in `work`, at `await asyncio.Event().wait()`: nothing is left that could wake it",
+    ),
+    "swallows the cancel": (
+        "import asyncio\n\nasync def work():\n    while True:\n        try:\n            await asyncio.sleep(1)\n"
+        "        except BaseException:\n            pass",
+        "it did not end",
+    ),
+    "never awaits": (
+        "import asyncio\n\nasync def work():\n    asyncio.sleep(1)\n    raise ValueError('too early')",
+        "the coroutine 'sleep' was never awaited: write `await` in front of the call",
+    ),
+    "raises SystemExit": (
+        "async def work():\n    raise SystemExit",
+        "it raised SystemExit in `work`, at `raise SystemExit`. That ends the whole program",
+    ),
+    "raises KeyboardInterrupt": ("async def work():\n    raise KeyboardInterrupt", "it raised KeyboardInterrupt in"),
+    "ends the process": (
+        "import os\n\nasync def work():\n    os._exit(0)",
+        "it ended its whole process in the middle of the test",
+    ),
+    "stops the loop": (
+        "import asyncio\n\nasync def work():\n    asyncio.get_running_loop().stop()\n    await asyncio.sleep(1)",
+        "it stopped the event loop",
+    ),
+    "prints for ever": (
+        "async def work():\n    while True:\n        print('x' * 1000)",
+        "it printed more than 1,000,000 characters",
+    ),
+    "patches asyncio": (
+        "import asyncio\n\nasync def nap(*_):\n    pass\n\nasync def work():\n    asyncio.sleep = nap",
+        "your code replaces `asyncio.sleep`",
+    ),
+    "patches time": (
+        "import time\n\nasync def work():\n    time.monotonic = lambda: 0",
+        "your code replaces `time.monotonic`",
+    ),
+    "leaves a thread": (
+        "import threading, time\n\nasync def work():\n    threading.Thread(target=time.sleep, args=[60]).start()",
+        "leaves a thread behind",
+    ),
+    "is not there": ("async def word(): ...", "there is no `work`. Keep the name that the task gave"),
+    "is not Python": ("async def work(:\n    pass", "A cell cannot be read as Python: line 1, 'async def work(:'"),
+    "is not written": (
+        "async def work():\n    raise NotImplementedError()",
+        "this is not written yet: it raised NotImplementedError in `work`",
+    ),
+    "fails": ("async def work():\n    return 1 / 0", "it raised ZeroDivisionError: division by zero in `work`, at"),
+    "takes other parameters": ("async def work(token): ...", "used as the task says, it raised TypeError: work() miss"),
+}
+if sys.platform == "linux":  # elsewhere the system has no such limit
+    HOSTILE["prints a gigabyte at once"] = (
+        "async def work():\n    print('x' * 2**30)",
+        "it used more than 1 GiB of memory in `work`",
+    )
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_an_answer_that(what):
+    answer, words = HOSTILE[what]
+    swallows = what == "swallows the cancel"  # the loop's time runs there, and only a test can say how much is enough
+    test = "expect((await ending_of(work)).ended, 'it did not end')" if swallows else "await work()"
+    before = set(threading.enumerate())
+    started = time.monotonic()
+    verdict = run_apart(test, [answer], limit=LIMIT)
+    assert not verdict.passed
+    assert words in verdict.text
+    assert time.monotonic() - started < LIMIT + 2 + BUSY
+    assert set(threading.enumerate()) <= before
+
+
+def test_an_answer_is_not_disturbed_by_what_others_do_meanwhile():
+    with ThreadPoolExecutor(4) as pool:
+        right = pool.map(lambda _: run_apart("await work()", ["async def work(): ..."]), range(4))
+        hostile = ["patches time", "raises SystemExit", "ends the process", "leaves a thread"]
+        wrong = pool.map(lambda what: run_apart("await work()", [HOSTILE[what][0]], limit=LIMIT), hostile)
+        assert [verdict.passed for verdict in right] == [True] * 4
+        assert [verdict.passed for verdict in wrong] == [False] * 4
+
+
+def test_a_process_that_an_answer_started_ends_with_it(tmp_path):
+    if not hasattr(os, "fork"):
+        pytest.skip("Windows has no fork")
+    note = tmp_path / "pid"
+    answer = f"""
+import os, time
+def work():
+    if os.fork() == 0:
+        time.sleep(60)
+    open({str(note)!r}, "w").write(str(os.getpgrp()))
+"""
+    assert run_apart("work()", [answer]).passed
+    until = time.monotonic() + BUSY
+    while is_there(int(note.read_text())):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def is_there(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_answer_cannot_take_the_tests_words_away():
+    verdict = run_apart("expect(one() == 1, 'it is not one')", ["def one(): return 2", "def expect(*_): pass"])
+    assert verdict.text == "it is not one"
+
+
+def test_files_beside_the_notebook_are_not_mistaken_for_libraries(tmp_path, monkeypatch):
+    (tmp_path / "asyncio.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    assert run_apart("await work()", ["import asyncio\n\nasync def work(): await asyncio.sleep(0)"]).passed
+
+
+# Time in a test
+
+
+def test_a_long_wait_takes_no_time_and_is_exactly_as_long_as_it_says():
+    answer = "import asyncio\n\nasync def work():\n    await asyncio.sleep(3600)"
+    started = time.monotonic()
+    test = "begun = now()\nawait work()\nexpect(3600 <= now() - begun < 3601, f'it took {now() - begun}')"
+    assert run_apart(test, [answer]).passed
+    assert time.monotonic() - started < BUSY
+
+
+def test_deadlines_of_tokens_and_timeouts_see_the_same_time():
+    answer = """
+import asyncio
+from cancellation import CancellationTokenSource, OperationCanceledError, delay
+
+async def work():
+    try:
+        await delay(1000, CancellationTokenSource(10).token)
+    except OperationCanceledError:
+        pass
+    try:
+        async with asyncio.timeout(20):
+            await asyncio.sleep(1000)
+    except TimeoutError:
+        pass
+"""
+    test = "begun = now()\nawait work()\nexpect(30 <= now() - begun < 31, f'it took {now() - begun}')"
+    assert run_apart(test, [answer]).passed
+
+
+def test_time_is_real_while_a_thread_works():
+    answer = "import asyncio, time\n\nasync def work():\n    return await asyncio.to_thread(time.sleep, 0.2)"
+    assert run_apart("import asyncio\nasync with asyncio.timeout(2):\n    await work()", [answer]).passed
+
+
+# Of the cells, what a test needs
+
+
+def test_the_definitions_that_a_test_names_and_all_that_they_name():
+    cells = [
+        "import asyncio\nSTEPS = 3\nOTHER = 4",
+        "while True:\n    pass",
+        "await nothing_that_is_there()",
+        "def helper(x):\n    return x * STEPS",
+        "def work():\n    return helper(2)\n\nwork()",
+        "%matplotlib inline\n!rm everything",
+    ]
+    assert answer_to("work()", cells).source == (
+        "STEPS = 3\n\ndef helper(x):\n    return x * STEPS\n\ndef work():\n    return helper(2)"
+    )
+
+
+def test_local_names_bring_nothing_along():
+    cells = ["task = start_the_missiles()", "def work(task):\n    other = task\n    return other", "other = 1"]
+    assert "missiles" not in answer_to("work(1)", cells).source
+    assert answer_to("task = work(1)\ntask", cells).source == cells[1]
+
+
+def test_what_is_done_to_a_needed_thing_comes_with_it():
+    cells = [
+        "from web import App\napp = App()",
+        "@app.get('/')\nasync def root(): ...",
+        "app.add(1)\napp.title = 'x'\napp.routes[0] = None",
+        "print(1)",
+    ]
+    source = answer_to("app", cells).source
+    assert all(
+        part in source for part in ("from web", "app = App()", "@app.get", "app.add(1)", "app.title", "routes[0]")
+    )
+    assert "print" not in source
+
+
+def test_the_last_definition_counts_and_star_and_future_imports_are_kept():
+    cells = [
+        "def work(): return 1",
+        "from cancellation import *\nfrom __future__ import annotations",
+        "def work(): return 2",
+    ]
+    assert answer_to("work()", cells).source.startswith("from __future__ import annotations")
+    assert run_apart("compare('it', work(), 2)\ndelay", cells).passed
+
+
+# Races
+
+
+RACE = """
+class Once:
+    def __init__(self):
+        self.done = False
+
+    def do(self, action):
+        if not self.done:
+            self.done = True
+            action()
+"""
+RACE_TEST = """
+def arrange():
+    global called
+    called, once = [], Once()
+    return (lambda: once.do(lambda: called.append(1))), (lambda: once.do(lambda: called.append(2)))
+for step in all_interleavings(arrange):
+    expect(len(called) == 1, f"it was done {len(called)} times")
+"""
+
+
+def test_a_race_is_found_every_time():
+    for _ in range(3):
+        assert run_apart(RACE_TEST, [RACE]).text == "it was done 2 times"
+
+
+def test_a_lock_ends_the_race():
+    locked = (
+        RACE.replace("self.done = False", "self.done, self.lock = False, Lock()")
+        .replace(
+            "if not self.done:\n            self.done = True",
+            "with self.lock:\n            done, self.done = self.done, True",
+        )
+        .replace("            action()", "        if not done:\n            action()")
+    )
+    assert run_apart(RACE_TEST, ["from threading import Lock", locked]).passed
+
+
+# Graded cells
+
+
+def test_a_graded_cell_names_its_behaviour_and_the_lesson_to_read():
+    cell = read_graded_cell("%%grade 06 One is one\ncompare('one()', one(), 1, 'Count again.')")
+    assert cell.verdict(["def one(): return 1"]).text == "One is one"
+    assert cell.verdict(["def one(): return 2"]).text == (
+        "One is one: one(): expected 1, but saw 2. Count again. Read again: lesson 06, Deadlines and links."
+    )
+
+
+def test_a_note_above_the_first_line_and_no_such_line_at_all_do_no_harm():
+    assert read_graded_cell("# This cell was missing.\n\n%%grade 06 One\none()").test == "one()"
+    assert (
+        read_graded_cell("assert one() == 1, 'not one'").verdict(["def one(): return 2"]).text == "This test: not one"
+    )
+
+
+def test_a_lesson_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="lesson must be one of 00, 01"):
+        read_graded_cell("%%grade 99 One\none()")
+
+
+def test_lessons_have_the_names_of_their_files():
+    from lessons import NOTEBOOKS
+
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        number, name = path.stem.split("_", 1)
+        assert LESSONS[number].lower().replace(" ", "_") == name
