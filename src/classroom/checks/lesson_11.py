@@ -526,11 +526,13 @@ def _outcome(future: Any) -> Outcome:
 class _Bank:
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.asked_to_refund = False
 
     async def charge(self, token: CancellationToken = CancellationToken.none) -> None:
         await self._write("charge", token)
 
     async def refund(self, token: CancellationToken = CancellationToken.none) -> None:
+        self.asked_to_refund = True
         await self._write("refund", token)
 
     async def _write(self, entry: str, token: CancellationToken) -> None:
@@ -545,7 +547,10 @@ async def check_cook_or_refund(
 ) -> Verdict:
     """A charge that is given back, once, whatever ends the cooking before its time."""
 
+    bank = _Bank()
+
     async def order(happens: Callable[[CancellationTokenSource], object]) -> tuple[Outcome, list[str]]:
+        nonlocal bank
         bank, source = _Bank(), CancellationTokenSource()
 
         async def cook(token: CancellationToken = CancellationToken.none) -> str:
@@ -572,7 +577,7 @@ async def check_cook_or_refund(
             "the customer cancelled during the cooking",
             lambda source: source.cancel(),
             OperationCanceledError,
-            "It did try to refund. What could have ended the refund, too?",
+            "",
         ),
         (
             "the oven broke during the cooking",
@@ -591,8 +596,13 @@ async def check_cook_or_refund(
         outcome, log = await order(happens)
         if log.count("refund") > 1:
             return not_yet(f"{when}, and the bank wrote {log}: the money went back more than once.")
+        if log == ["charge"] and bank.asked_to_refund:
+            return not_yet(
+                f"{when}, and the bank wrote {log}. The customer has paid for nothing. `refund` was called, and never "
+                "came to its end. What may have stopped it?"
+            )
         if log != ["charge", "refund"]:
-            return not_yet(f"{when}, and the bank wrote {log}. The customer has paid for nothing. {advice}")
+            return not_yet(f"{when}, and the bank wrote {log}. The customer has paid for nothing. {advice}".rstrip())
         if not isinstance(outcome.error, kind):
             return not_yet(
                 f"{when}. The money went back, but it {_seen(outcome)}: its caller cannot tell what happened."

@@ -325,6 +325,11 @@ async def cook_or_refund(bank, cook, token):
         await bank.refund(CancellationToken.none)
         raise
 """
+NO_REFUND_AT_ALL = """
+async def cook_or_refund(bank, cook, token):
+    await bank.charge(token)
+    return await cook(token)
+"""
 KEEPS_THE_ERROR = """
 async def cook_or_refund(bank, cook, token):
     await bank.charge(token)
@@ -427,6 +432,7 @@ WRONG_ANSWERS = {
     "11_clinic-9": [
         (ONLY_THE_CANCEL, "the oven broke during the cooking"),
         (EXCEPTIONS_ONLY, "the order's whole task was cancelled"),
+        (NO_REFUND_AT_ALL, "wrote ['charge']. The customer has paid for nothing."),
         (ALWAYS, "the meal was cooked and is eaten, and the bank wrote ['charge', 'refund']"),
         (TWICE, "the money went back more than once"),
         (REFUNDS_WHAT_WAS_NOT_TAKEN, "before the money was taken, and the bank wrote ['refund']"),
