@@ -1,0 +1,6 @@
+"""The pizzeria on a Dask cluster, and the token that goes there. Start reading in `source`, then `switchboard`."""
+
+from pizzeria.cluster.shop import ClusterPizzeria
+from pizzeria.cluster.source import ClusterTokenSource
+
+__all__ = ["ClusterPizzeria", "ClusterTokenSource"]

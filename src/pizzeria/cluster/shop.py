@@ -1,0 +1,207 @@
+"""The pizzeria on a Dask cluster: the same door, the same events, the same ledger; the work is done by workers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+from distributed import Client
+
+from cancellation import CancellationToken
+from pizzeria.cluster.branch import Branch, serve_order
+from pizzeria.cluster.desk import Desk
+from pizzeria.cluster.line import line_of
+from pizzeria.cluster.source import ClusterTokenSource
+from pizzeria.events import Event, Line, Money, StateChanged
+from pizzeria.ledger import Ledger
+from pizzeria.order import Order, OrderState
+from pizzeria.orders import CLOSING_TIME
+from pizzeria.shop import Pizzeria
+
+T = TypeVar("T")
+
+
+class ClusterPizzeria(Pizzeria):
+    """Takes orders like a `Pizzeria`, and has each done as a Dask task by one of the cluster's workers.
+
+    `client`: a `distributed.Client`, asynchronous or not. `ledger`: stays in this process, which alone writes in it.
+    `ovens`: of each worker. A worker has as many orders under way at once as it has threads; they wait most of the
+    time, and none takes a thread, so give it hundreds (`threads_per_worker`). `pace` is taken from the newest order.
+
+    An order whose worker is lost is begun anew by another, and charged once; after three lost workers Dask gives it
+    up with a `KilledWorker` error, and it is undone. Another client can cancel an order, under its id:
+    `ClusterTokenSource(other_client, order.id).cancel()`. When the client leaves, its orders stop.
+
+    Use it on one event loop, and `await close()` it, or put it in an `async with` block.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        ledger: Ledger | None = None,
+        ovens: int = 3,
+        pace: float = 1.0,
+        heeds_token: bool = True,
+    ) -> None:
+        if not isinstance(client, Client):
+            raise TypeError(f"client must be a distributed.Client, not {client!r}")
+        super().__init__(ledger, ovens, pace, heeds_token)
+        self._client: Any = client  # distributed has types for half of it
+        self._name = f"pizzeria-{uuid4().hex}"  # of its branches
+        self._branches = Branch(self._name, client.id, ovens, time.time())
+        self._line = line_of(client)
+        self._desk = Desk(self.ledger, self._answer, self._pass_on, self._note)
+        self._opening: asyncio.Task[None] | None = None  # on the client's loop, as is all that follows
+        self._new: list[tuple[Order, CancellationToken, asyncio.Future[Any]]] = []
+        self._under_way: dict[asyncio.Future[bool], ClusterTokenSource] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None  # the readers'
+
+    @property
+    def ovens_in_use(self) -> int:
+        """On all workers, as far as is known here."""
+        return sum(receipt.status is OrderState.COOKING for receipt in self._receipts.values())
+
+    async def close(self) -> None:
+        """Cancel what is under way, wait for its end, and close the branches on the workers."""
+        for stop in list(self._under_way.values()):
+            stop.cancel(CLOSING_TIME)
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._on_clients_loop(self._close_branches())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _serve(self, order: Order, token: CancellationToken) -> None:
+        if token.is_cancellation_requested or self.ledger.entries(order.id):
+            await super()._serve(order, token)  # undone, or refused: no worker is needed for that
+            return
+        self._loop = asyncio.get_running_loop()
+        with ClusterTokenSource(self._client, order.id) as stop:
+            with token.unsafe_register(lambda: stop.cancel(token.reason)):
+                done = await self._by_a_worker(order, stop)
+            if not done:
+                await super()._serve(order, stop.token)
+
+    async def _by_a_worker(self, order: Order, stop: ClusterTokenSource) -> bool:
+        """False if it was cancelled before a worker had begun it."""
+        work = asyncio.ensure_future(self._on_clients_loop(self._submit_and_wait(order, stop.token)))
+        self._under_way[work] = stop
+        work.add_done_callback(self._under_way.pop)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:  # of the caller's task: the order is undone first
+            stop.cancel()
+            if not await work:
+                await super()._serve(order, stop.token)
+            raise
+        except Exception as error:
+            if not self._receipts[order.id].status.is_final:
+                self._give_up(order, error)
+            raise
+
+    def _give_up(self, order: Order, error: Exception) -> None:
+        """Dask has, after several lost workers; or the cluster is gone."""
+        entry = self.ledger.undo(order.id)
+        if entry is not None:
+            self.events.publish(self._note(order, "🧹 Cleaning up before stopping..."))
+            self.events.publish(Money(order, self._clock.now, entry.step, entry.cents))
+        self.events.publish(StateChanged(order, self._clock.now, OrderState.FAILED, error))
+        self.events.publish(self._note(order, f"⚠️ Order failed: {type(error).__name__}: {error}"))
+
+    async def _on_clients_loop(self, what: Coroutine[object, object, T]) -> T:
+        loop = self._client.loop.asyncio_loop
+        if loop is asyncio.get_running_loop():
+            return await what
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(what, loop))
+
+    # From here on: on the client's loop.
+
+    async def _open_branches(self) -> None:
+        await self._line.ready()
+        self._line.channels[self._name] = self._desk.hear
+        await self._client.register_plugin(self._branches)
+
+    async def _close_branches(self) -> None:
+        if self._opening is not None and self._client.status == "running":
+            with suppress(OSError):  # a worker that is gone has nothing to put away
+                await self._client.unregister_worker_plugin(self._name)
+        self._opening = None
+        self._line.channels.pop(self._name, None)
+
+    async def _submit_and_wait(self, order: Order, token: CancellationToken) -> bool:
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._open_branches())
+        await asyncio.shield(self._opening)
+        self._desk.expect(order)
+        future = await self._submit(order, token)
+        end = asyncio.ensure_future(future.exception())
+        taken_back = False
+
+        def take_back() -> None:
+            nonlocal taken_back
+            if self._desk.take_back(order.id):
+                taken_back = True
+                end.cancel()
+
+        loop = asyncio.get_running_loop()
+        try:
+            with token.unsafe_register(loop.call_soon_threadsafe, take_back):
+                error = await end
+        except asyncio.CancelledError:
+            if taken_back:
+                return False
+            raise ConnectionError("the cluster has gone, or forgotten the order") from None
+        finally:
+            self._desk.close(order.id)
+            future.release()
+        if error is not None:
+            raise error
+        return True
+
+    def _submit(self, order: Order, token: CancellationToken) -> asyncio.Future[Any]:
+        """The orders of one moment travel as one graph: a thousand cost little more than one."""
+        loop = asyncio.get_running_loop()
+        if not self._new:
+            loop.call_soon(self._submit_all)
+        submitted: asyncio.Future[Any] = loop.create_future()
+        self._new.append((order, token, submitted))
+        return submitted
+
+    def _submit_all(self) -> None:
+        new, self._new = self._new, []
+        orders, tokens, waiting = zip(*new, strict=True)
+        futures = self._client.map(
+            serve_order,
+            orders,
+            tokens,
+            branch=self._name,
+            pace=self.pace,
+            key=[f"order-{order.id}" for order in orders],
+            pure=False,
+        )
+        for submitted, future in zip(waiting, futures, strict=True):
+            submitted.set_result(future)
+
+    def _answer(self, worker: str, data: bytes) -> None:
+        self._line.tell_worker(worker, self._name, data)
+
+    def _pass_on(self, events: list[Event]) -> None:
+        assert self._loop is not None
+        if asyncio.get_running_loop() is self._loop:
+            self._publish(events)
+        else:
+            self._loop.call_soon_threadsafe(self._publish, events)
+
+    def _publish(self, events: list[Event]) -> None:
+        for event in events:
+            self.events.publish(event)
+
+    def _note(self, order: Order, text: str) -> Line:
+        return Line(order, self._clock.now, "orders", text)

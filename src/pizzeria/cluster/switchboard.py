@@ -1,0 +1,174 @@
+"""The switchboard: what runs on the scheduler, and on each worker, so that a cancel is pushed and never asked for.
+
+All goes over the connections that Dask keeps open anyway, in order with its own messages: to a worker that the
+scheduler gives a task, it has said before which tokens are cancelled. There is one handler a process, for all tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin
+
+from pizzeria.cluster import travel
+
+OP = "cancellation"  # the name of the messages, of the plugins and of the scheduler's extension
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A token that somebody may yet cancel, or pass on."""
+
+    clients: set[str] = field(default_factory=set)  # who has a source for it
+    reason: bytes | None = None  # of the cancel; None while not cancelled
+
+
+class Switchboard(SchedulerPlugin):
+    """On the scheduler: knows who shares which token, and passes messages on. Used on the scheduler's loop."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._shared: dict[str, _Shared] = {}
+        scheduler.stream_handlers[OP] = self._heard
+        scheduler.add_plugin(self, name=OP)
+        self.ready = asyncio.ensure_future(
+            scheduler.register_worker_plugin(None, pickle.dumps(Receiver()), name=OP, idempotent=True)
+        )
+
+    def shared(self) -> list[str]:
+        """The names of the tokens that are not put away yet; for tests and the curious."""
+        return list(self._shared)
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        """Before its first task, a new worker hears which tokens are cancelled."""
+        canceled = [(name, shared.reason) for name, shared in self._shared.items() if shared.reason is not None]
+        if canceled:
+            scheduler.worker_send(worker, {"op": OP, "canceled": canceled})
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Its orders stop: nobody waits for them any more."""
+        reason = travel.pack(ConnectionError("the client that placed it has gone"))
+        travel.abandon(client, reason)
+        self._tell_workers(left=(client, reason))
+        mine = [name for name, shared in self._shared.items() if client in shared.clients]
+        self._heard(client=client, closed=mine)
+
+    def _heard(
+        self,
+        *,
+        client: str | None = None,
+        worker: str | None = None,
+        opened: Iterable[str] = (),
+        canceled: Iterable[tuple[str, bytes]] = (),
+        closed: Iterable[str] = (),
+        to: str = "",
+        channel: str = "",
+        data: bytes = b"",
+    ) -> None:
+        if channel and worker:
+            if worker in self._scheduler.workers:  # one that was given up has no say any more: others have its tasks
+                self._scheduler.client_send(to, {"op": OP, "worker": worker, "channel": channel, "data": data})
+        elif channel:
+            if to in self._scheduler.workers:
+                self._scheduler.worker_send(to, {"op": OP, "channel": channel, "data": data})
+        elif client:
+            self._open(client, opened)
+            self._cancel(client, canceled)
+            self._close(client, closed)
+
+    def _open(self, client: str, names: Iterable[str]) -> None:
+        late = []
+        for name in names:
+            shared = self._shared.setdefault(name, _Shared())
+            shared.clients.add(client)
+            if shared.reason is not None:
+                late.append((name, shared.reason))
+        if late:
+            self._scheduler.client_send(client, {"op": OP, "canceled": late})
+
+    def _cancel(self, client: str, cancels: Iterable[tuple[str, bytes]]) -> None:
+        news: list[tuple[str, bytes]] = []
+        others: dict[str, list[tuple[str, bytes]]] = {}
+        for name, reason in cancels:
+            shared = self._shared.get(name)
+            if shared is not None and shared.reason is None:
+                shared.reason = reason
+                travel.cancel(name, reason)  # what waits here in a task goes out as cancelled
+                news.append((name, reason))
+                for other in shared.clients - {client}:
+                    others.setdefault(other, []).append((name, reason))
+        if news:
+            self._tell_workers(canceled=news)
+        for other, names in others.items():
+            self._scheduler.client_send(other, {"op": OP, "canceled": names})
+
+    def _close(self, client: str, names: Iterable[str]) -> None:
+        done = []
+        for name in names:
+            shared = self._shared.get(name)
+            if shared is None:
+                continue
+            shared.clients.discard(client)
+            if not shared.clients:
+                del self._shared[name]
+                if shared.reason is not None:
+                    done.append(name)
+        if done:
+            travel.forget(done)
+            self._tell_workers(forgotten=done)
+
+    def _tell_workers(self, **message: object) -> None:
+        for worker in list(self._scheduler.workers):
+            self._scheduler.worker_send(worker, {"op": OP, **message})
+
+
+async def install(dask_scheduler: Scheduler) -> None:
+    """Run on the scheduler by each client that shares tokens: when it returns, all workers can hear of cancels."""
+    if OP not in dask_scheduler.extensions:
+        dask_scheduler.extensions[OP] = Switchboard(dask_scheduler)
+    await dask_scheduler.extensions[OP].ready
+
+
+class Receiver(WorkerPlugin):
+    """On a worker: the one who hears of cancels, for all its tasks. Its tokens' callbacks run on the worker's loop."""
+
+    name: ClassVar[str] = OP
+
+    def __init__(self) -> None:
+        self.channels: dict[str, Callable[[bytes | None], object]] = {}  # called with None: the client has gone
+        self._clients: dict[str, str] = {}  # by channel
+
+    def setup(self, worker: Worker) -> None:
+        worker.stream_handlers[OP] = self._heard  # for good: a message without a handler would end the connection
+
+    def connect(self, channel: str, client: str, hear: Callable[[bytes | None], object]) -> None:
+        """Have `hear` called with what `client` sends to `channel`."""
+        self.channels[channel], self._clients[channel] = hear, client
+
+    def disconnect(self, channel: str) -> None:
+        self.channels.pop(channel, None)
+        self._clients.pop(channel, None)
+
+    def _heard(
+        self,
+        *,
+        canceled: Iterable[tuple[str, bytes]] = (),
+        forgotten: Iterable[str] = (),
+        left: tuple[str, bytes] | None = None,
+        channel: str = "",
+        data: bytes = b"",
+        **_: Any,
+    ) -> None:
+        for name, reason in canceled:
+            travel.cancel(name, reason)
+        travel.forget(forgotten)
+        if left is not None:
+            travel.abandon(*left)
+            for mine in [one for one, client in self._clients.items() if client == left[0]]:
+                self.channels[mine](None)
+        if channel in self.channels:
+            self.channels[channel](data)

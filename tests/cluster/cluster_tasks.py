@@ -1,0 +1,95 @@
+"""What the workers run in these tests. It imports little, as each worker imports it."""
+
+import gc
+import os
+import time
+
+from distributed import get_worker
+
+from cancellation import OperationCanceledError
+from pizzeria.cluster import travel
+
+
+def touch(directory, name):
+    (directory / str(name)).touch()
+
+
+def wait_for_cancel(directory, number, token):
+    """Block a worker's thread until the cancel; the process it was, and the reason."""
+    touch(directory, number)
+    token.wait(60)
+    return os.getpid(), token.is_cancellation_requested, token.reason
+
+
+def run_nothing_if_canceled(token, directory, _gate=None):
+    token.throw_if_cancellation_requested()
+    touch(directory, "ran")
+
+
+def hold(directory):
+    """Block until somebody makes the file "open"."""
+    touch(directory, "held")
+    while not (directory / "open").exists():
+        time.sleep(0.01)
+
+
+def say_when_canceled(directory, token):
+    """For a task whose result nobody can fetch."""
+    touch(directory, "running")
+    token.wait(60)
+    touch(directory, type(token.reason).__name__)
+
+
+def wait_with_bad_callback(directory, token):
+    def fail():
+        raise ZeroDivisionError("a callback that fails")
+
+    token.register(fail)
+    touch(directory, "running")
+    token.wait(60)
+    return token.is_cancellation_requested
+
+
+def are_same(one, other):
+    return one is other
+
+
+def raise_canceled(token):
+    raise OperationCanceledError(None, token)
+
+
+def left_behind():
+    """Of a worker process: tokens in use, cancels remembered, channels open."""
+    gc.collect()  # Dask's errors keep their tracebacks, and these the frames with the tokens
+    return travel.arrived(), travel.remembered(), list(_receiver().channels)
+
+
+def number_of_tokens():
+    return len(travel.arrived())
+
+
+def remembered():
+    return travel.remembered()
+
+
+def _receiver():
+    from distributed import Worker
+
+    (worker,) = Worker._instances
+    return worker.plugins["cancellation"]
+
+
+def set_pace(dask_worker, name, pace):
+    """Of a branch whose name begins with `name`."""
+    for plugin_name, plugin in dask_worker.plugins.items():
+        if plugin_name.startswith(name):
+            plugin._shop.pace = pace
+
+
+def shared(dask_scheduler):
+    """The names of the tokens that the scheduler knows."""
+    return dask_scheduler.extensions["cancellation"].shared()
+
+
+def own_address():
+    return get_worker().address

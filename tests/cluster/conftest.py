@@ -1,0 +1,87 @@
+import gc
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cluster_tasks import left_behind, shared
+from distributed import Client, LocalCluster
+
+THREADS = 250  # so many orders at once, on each of two workers
+
+
+@pytest.fixture(scope="package")
+def cluster():
+    """Two worker processes on the loopback, on ports that the system picks, without a dashboard."""
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=THREADS,
+        host="127.0.0.1",
+        dashboard_address=None,
+        worker_dashboard_address=None,
+        silence_logs="CRITICAL",
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="package")
+def client(cluster):
+    with Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def other_client(cluster):
+    with Client(cluster, set_as_default=False) as other:
+        yield other
+
+
+@pytest.fixture
+def late_worker(cluster, client):
+    """A third worker, with the resource "late"; it joins where the block begins, and has left where it ends."""
+
+    @contextmanager
+    def join():
+        options = ["--name=late", "--resources=late=1", "--no-nanny", "--no-dashboard", "--host=127.0.0.1"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, *options],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            until(lambda: "late" in names())
+            yield names()["late"]
+        finally:
+            process.terminate()
+            process.wait(30)
+            until(lambda: "late" not in names())
+
+    def names():
+        return {worker["name"]: address for address, worker in client.scheduler_info(n_workers=-1)["workers"].items()}
+
+    return join()
+
+
+def until(condition, seconds=8):
+    """Look again and again; fail when it takes longer than a busy machine could."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "this never came about"
+        time.sleep(0.01)
+
+
+@pytest.fixture(name="until")
+def _until():
+    return until
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(client):
+    """After each test no worker has a subscription, and the scheduler knows no token."""
+    yield
+    gc.collect()  # a caught error keeps its traceback, and this the frame with the future
+    until(lambda: set(map(str, client.run(left_behind).values())) == {"([], [], [])"}, 10)
+    until(lambda: client.run_on_scheduler(shared) == [], 10)
