@@ -33,7 +33,7 @@ def verdicts(notebook: Any, *, limit: float = LIMIT) -> list[tuple[Any, Verdict]
     """Each auto-graded cell of a submitted notebook with its verdict, in order. Thread-safe."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     graded = [cell for cell in code if utils.is_grade(cell) and not utils.is_solution(cell)]
-    answers = [cell.source for cell in code if cell not in graded and "%load_ext" not in cell.source]
+    answers = [cell.source for cell in code if cell not in graded]
 
     def verdict(cell: Any) -> Verdict:
         return read_graded_cell(cell.source).verdict(answers, limit=limit)

@@ -230,7 +230,7 @@ def _limit_memory() -> None:
     except ImportError:  # Windows
         return
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     except (ValueError, OSError):  # macOS
         return
 

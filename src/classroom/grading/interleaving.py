@@ -27,7 +27,7 @@ def all_interleavings(
 
     `arrange()` makes both actions, anew for each round; a round's number is yielded when both have ended, and then
     the caller looks at what came of it. A step is one instruction of code from the file `filename`. `Deadlock` if
-    they do not end. An action's error goes to `threading.excepthook`, as in any thread.
+    they do not end. An action's error comes out here.
     """
     step, stopped = 0, True
     while stopped:
@@ -40,7 +40,7 @@ def all_interleavings(
 def _run(first: Callable[[], object], second: Callable[[], object], step: int, filename: str) -> bool:
     """Whether the first action came as far as `step`."""
     there, go_on = threading.Event(), threading.Event()
-    left = step
+    left, errors = step, list[BaseException]()
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal left
@@ -54,16 +54,22 @@ def _run(first: Callable[[], object], second: Callable[[], object], step: int, f
                 go_on.wait(_ENDS)
         return trace
 
+    def safely(action: Callable[[], object]) -> None:
+        try:
+            action()
+        except BaseException as error:
+            errors.append(error)
+
     def traced() -> None:
         sys.settrace(trace)
         try:
-            first()
+            safely(first)
         finally:
             sys.settrace(None)
             there.set()
 
     stepped = threading.Thread(target=traced, daemon=True)
-    other = threading.Thread(target=second, daemon=True)
+    other = threading.Thread(target=safely, args=[second], daemon=True)
     stepped.start()
     there.wait(_ENDS)
     stopped = left <= 0
@@ -73,5 +79,7 @@ def _run(first: Callable[[], object], second: Callable[[], object], step: int, f
     stepped.join(_ENDS)
     other.join(_ENDS)
     if stepped.is_alive() or other.is_alive():
-        raise Deadlock
+        raise Deadlock("two threads wait for each other")
+    if errors:
+        raise errors[0]
     return stopped

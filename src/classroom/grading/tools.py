@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import re
 from collections.abc import Awaitable, Callable
 
 from classroom.grading.interleaving import all_interleavings
@@ -23,6 +25,9 @@ def expect(fact: object, words: str) -> None:
 
 def compare(what: str, saw: object, expected: object, advice: str = "") -> None:
     """Let `saw` be equal to `expected`, and of the same kind: 1 is not True."""
+    if inspect.iscoroutine(saw):
+        saw.close()  # or Python warns of it, too
+        raise NotYet(f"{what}: it is a coroutine, which nobody awaits. Write `def` in place of `async def`.")
     if type(saw) is not type(expected) or saw != expected:
         raise NotYet(f"{what}: expected {expected!r}, but saw {_short(saw)}. {advice}".rstrip())
 
@@ -51,4 +56,5 @@ def _short(value: object) -> str:
         text = repr(value)
     except Exception:
         text = f"a {type(value).__name__} whose repr fails"
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", text)  # an address tells a student nothing
     return text if len(text) <= 200 else f"{text[:200]}…"

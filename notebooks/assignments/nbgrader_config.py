@@ -1,0 +1,32 @@
+"""The course as nbgrader sees it. Its commands are run in this folder; README.md lists them."""
+
+import os
+import sys
+from pathlib import Path
+
+from traitlets.config import get_config
+
+# nbgrader calls `alembic` by name: let it be found also where the environment is not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+c = get_config()
+
+c.CourseDirectory.course_id = "art-of-stopping"
+c.CourseDirectory.root = str(Path(__file__).parent)
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__"]
+
+# Students' code is run in processes of its own, which nothing in it can harm, and not in a kernel.
+c.Autograde.autograde_preprocessors = [
+    "classroom.grading.autograde.GradeApart",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
+# Who has deleted a test gets it back, and the points for what it finds.
+c.OverwriteCells.add_missing_cells = True
+
+# What a student sees in the place of a solution.
+c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
+c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
