@@ -65,7 +65,7 @@ def late_worker(cluster, client):
     return join()
 
 
-def until(condition, seconds=8):
+def until(condition, seconds=30):
     """Look again and again; fail when it takes longer than a busy machine could."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -78,9 +78,9 @@ def _until():
     return until
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def nothing_left_behind(client):
-    """After each test no worker has a subscription, and the scheduler knows no token."""
+    """After the tests of a file no worker has a subscription, and the scheduler knows no token."""
     yield
     gc.collect()  # a caught error keeps its traceback, and this the frame with the future
     until(lambda: set(map(str, client.run(left_behind).values())) == {"([], [], [])"}, 10)

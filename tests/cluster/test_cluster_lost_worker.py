@@ -1,0 +1,206 @@
+"""Workers die, or are taken away, in the middle of orders: none is lost, and none charged twice."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+
+import cluster_tasks
+import pytest
+from distributed import KilledWorker
+
+from cancellation import CancellationTokenSource
+from pizzeria import Ledger, LedgerError, Order, OrderState
+from pizzeria.cluster import ClusterPizzeria
+from pizzeria.cluster.desk import TAKEN_OVER, Desk
+from pizzeria.events import Line, StateChanged
+
+
+@pytest.fixture(autouse=True)
+def two_workers_again(client, until):
+    yield
+    until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == 2)
+
+
+def kill_a_busy_worker(client):
+    """With SIGKILL: it can tidy up nothing. Its nanny starts another one."""
+    address = next(address for address, tasks in client.processing().items() if tasks)
+    (pid,) = client.run(os.getpid, workers=[address]).values()
+    os.kill(pid, signal.SIGKILL)
+
+
+def orders(number):
+    return [Order("Margherita", f"{n} Main St") for n in range(number)]
+
+
+def started(shop, number, state):
+    """An event that is set once so many orders have come to that state."""
+    enough = asyncio.Event()
+    seen = set()
+
+    def count(event):
+        if isinstance(event, StateChanged) and event.state is state:
+            seen.add(event.order.id)
+            if len(seen) == number:
+                enough.set()
+
+    shop.events.subscribe(count)
+    return enough
+
+
+def test_a_killed_worker_loses_no_order_and_charges_none_twice(client):
+    async def main():
+        async with ClusterPizzeria(client, ovens=10, pace=0.2) as shop:
+            lines = []
+            shop.events.subscribe(lambda e: lines.append(e.text) if isinstance(e, Line) else None)
+            half_are_out = started(shop, 30, OrderState.HANDED_OVER)
+            tasks = [asyncio.create_task(shop.place_order(order)) for order in orders(60)]
+            await asyncio.wait_for(half_are_out.wait(), 30)
+            await asyncio.to_thread(kill_a_busy_worker, client)
+            receipts = await asyncio.wait_for(asyncio.gather(*tasks), 40)
+            assert Counter(receipt.status for receipt in receipts) == {OrderState.COMPLETED: 60}
+            assert {receipt.kept for receipt in receipts} == {950}
+            steps = Counter(entry.step for entry in shop.ledger.entries())
+            assert steps == {"authorize": 60, "capture": 60, "settle": 60}
+            assert lines.count(TAKEN_OVER) > 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("state", [OrderState.PAYING, OrderState.COOKING])
+def test_orders_of_a_killed_worker_can_be_cancelled(client, state):
+    async def main():
+        async with ClusterPizzeria(client, ovens=10, pace=0.3) as shop:
+            all_there = started(shop, 10, state)
+            with CancellationTokenSource() as source:
+                tasks = [asyncio.create_task(shop.place_order(order, source.token)) for order in orders(10)]
+                await asyncio.wait_for(all_there.wait(), 30)
+                await asyncio.to_thread(kill_a_busy_worker, client)
+                source.cancel()
+                receipts = await asyncio.wait_for(asyncio.gather(*tasks), 40)
+            assert {(receipt.status, receipt.kept) for receipt in receipts} == {(OrderState.CANCELLED, 0)}
+            steps = Counter(entry.step for entry in shop.ledger.entries())
+            assert steps["void"] + steps["refund"] == steps["authorize"] == 10
+            assert steps["refund"] == steps["capture"]
+
+    asyncio.run(main())
+
+
+def test_an_order_that_is_with_the_courier_is_not_made_again(client):
+    async def main():
+        async with ClusterPizzeria(client, pace=0.2) as shop:
+            states = []
+            shop.events.subscribe(lambda e: states.append(e.state) if isinstance(e, StateChanged) else None)
+            ready, handed_over = started(shop, 1, OrderState.READY), started(shop, 1, OrderState.HANDED_OVER)
+            task = asyncio.create_task(shop.place_order(*orders(1)))
+            await asyncio.wait_for(ready.wait(), 30)
+            await asyncio.to_thread(client.run, cluster_tasks.set_pace, name="pizzeria-", pace=1000)  # the message's
+            await asyncio.wait_for(handed_over.wait(), 30)
+            await asyncio.to_thread(kill_a_busy_worker, client)
+            receipt = await asyncio.wait_for(task, 40)
+            assert (receipt.status, receipt.kept) == (OrderState.COMPLETED, 950)
+            assert states.count(OrderState.COOKING) == 1
+            assert not receipt.message_sent
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_is_retired_hands_its_orders_to_others(client, late_worker):
+    async def main():
+        async with ClusterPizzeria(client, ovens=10, pace=0.3) as shop:
+            cooking = started(shop, 30, OrderState.COOKING)
+            with late_worker as address:
+                tasks = [asyncio.create_task(shop.place_order(order)) for order in orders(30)]
+                await asyncio.wait_for(cooking.wait(), 30)
+                on_it = await asyncio.to_thread(client.processing)
+                assert on_it[address]
+                await asyncio.to_thread(client.retire_workers, [address])
+                receipts = await asyncio.wait_for(asyncio.gather(*tasks), 40)
+            assert Counter(receipt.status for receipt in receipts) == {OrderState.COMPLETED: 30}
+            assert Counter(entry.step for entry in shop.ledger.entries()) == {
+                "authorize": 30,
+                "capture": 30,
+                "settle": 30,
+            }
+
+    asyncio.run(main())
+
+
+def test_a_worker_told_to_end_in_the_middle_of_an_order_undoes_nothing(client, late_worker):
+    """`late_worker` ends by SIGTERM: Dask stops its tasks with a CancelledError, which is no cancel by anybody."""
+
+    async def main():
+        async with ClusterPizzeria(client, ovens=30, pace=0.3) as shop:
+            cooking = started(shop, 30, OrderState.COOKING)
+            with late_worker as address:
+                tasks = [asyncio.create_task(shop.place_order(order)) for order in orders(30)]
+                await asyncio.wait_for(cooking.wait(), 30)
+                assert (await asyncio.to_thread(client.processing))[address]
+            receipts = await asyncio.wait_for(asyncio.gather(*tasks), 40)
+            assert Counter(receipt.status for receipt in receipts) == {OrderState.COMPLETED: 30}
+
+    asyncio.run(main())
+
+
+def test_an_order_that_no_worker_survives_fails_and_is_undone(client, cluster, monkeypatch):
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+
+    async def main():
+        async with ClusterPizzeria(client, pace=0.5) as shop:
+            cooking = started(shop, 1, OrderState.COOKING)
+            states = []
+            shop.events.subscribe(lambda e: states.append(e.state) if isinstance(e, StateChanged) else None)
+            task = asyncio.create_task(shop.place_order(*orders(1)))
+            await asyncio.wait_for(cooking.wait(), 30)
+            await asyncio.to_thread(kill_a_busy_worker, client)
+            with pytest.raises(KilledWorker):
+                await asyncio.wait_for(task, 40)
+            assert states[-1] is OrderState.FAILED
+            assert [entry.step for entry in shop.ledger.entries()] == ["authorize", "capture", "refund"]
+
+    asyncio.run(main())
+
+
+class TestDesk:
+    """The fence, without a network: what a worker may do that was only thought dead."""
+
+    def desk(self):
+        self.said = []
+        return Desk(Ledger(), None, None, lambda order, text: self.said.append(text))
+
+    def ask(self, desk, attempt, step, *arguments):
+        return desk._try([], self.order.id, attempt, step, arguments)
+
+    order = Order("Margherita", "12 Main St")
+
+    def test_the_newest_try_has_the_order_and_earlier_ones_are_refused(self):
+        desk = self.desk()
+        desk.expect(self.order)
+        assert self.ask(desk, "first", "begin") == []
+        self.ask(desk, "first", "authorize", 950)
+        assert [entry.step for entry in self.ask(desk, "second", "begin")] == ["authorize"]
+        for step in ("capture", "settle", "undo"):
+            assert isinstance(self.ask(desk, "first", step), LedgerError)
+        assert self.said == [TAKEN_OVER]
+        assert desk.ledger.entries()[-1].step == "authorize"
+
+    def test_what_was_done_is_not_done_again(self):
+        desk = self.desk()
+        desk.expect(self.order)
+        for attempt in ("first", "second", "third"):
+            self.ask(desk, attempt, "begin")
+            self.ask(desk, attempt, "authorize", 950)
+            self.ask(desk, attempt, "capture")
+        assert [entry.step for entry in desk.ledger.entries()] == ["authorize", "capture"]
+
+    def test_an_order_that_was_taken_back_or_closed_can_be_begun_by_nobody(self):
+        desk = self.desk()
+        desk.expect(self.order)
+        assert desk.take_back(self.order.id)
+        assert isinstance(self.ask(desk, "first", "begin"), LedgerError)
+        desk.expect(self.order)
+        self.ask(desk, "second", "begin")
+        assert not desk.take_back(self.order.id)
+        desk.close(self.order.id)
+        assert isinstance(self.ask(desk, "second", "authorize", 950), LedgerError)
+        assert desk.ledger.entries() == []
