@@ -209,7 +209,7 @@ async def with_oven(oven, cook, token):
     ),
     "no turn for others": Submission(
         changes={"soon": [("            await asyncio.sleep(0)\n", "")]},
-        loses={"soon-count": "all 20,000 pizzas were counted before anybody else had a turn"},
+        loses={"soon-count": "it counted 20,000 pizzas before anybody else had a turn"},
     ),
     "a turn for others, and no look": Submission(
         changes={"soon": [("            token.throw_if_cancellation_requested()\n", "")]},
@@ -217,7 +217,7 @@ async def with_oven(oven, cook, token):
     ),
     "a look every four thousand": Submission(
         changes={"soon": [("% 500", "% 4000")]},
-        loses={"soon-count": "more pizzas. Look at the token after each turn that you give"},
+        loses={"soon-count": "it counted 4,000 pizzas before anybody else had a turn"},
     ),
     "counts on a thread that nobody ends": Submission(
         changes={
