@@ -10,6 +10,8 @@ import pytest
 from cluster_tasks import left_behind, shared
 from distributed import Client, LocalCluster
 
+from pizzeria.cluster.line import line_of
+
 THREADS = 250  # so many orders at once, on each of two workers
 
 
@@ -20,8 +22,7 @@ def cluster():
         n_workers=2,
         threads_per_worker=THREADS,
         host="127.0.0.1",
-        dashboard_address=None,
-        worker_dashboard_address=None,
+        scheduler_kwargs={"dashboard": False},  # with None Dask would take its usual port
         silence_logs="CRITICAL",
     ) as cluster:
         yield cluster
@@ -81,6 +82,7 @@ def _until():
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_behind(client):
     """After the tests of a file no worker has a subscription, and the scheduler knows no token."""
+    client.sync(line_of(client).ready)  # so that there is somebody to ask
     yield
     gc.collect()  # a caught error keeps its traceback, and this the frame with the future
     until(lambda: set(map(str, client.run(left_behind).values())) == {"([], [], [])"}, 10)

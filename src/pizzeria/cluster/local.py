@@ -1,0 +1,57 @@
+"""A cluster on this machine, for lessons and trials: a scheduler and worker processes, on the loopback only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any, Self
+
+from distributed import LocalCluster
+
+
+class OwnCluster:
+    """Starts Dask's `LocalCluster` in a process of its own, on ports that the system picks; `close` it, or use `with`.
+
+    It ends when this process does, however that happens, and leaves no thread, port or process here. `workers`: how
+    many processes. `orders_at_once`: of each worker, in Dask's words its threads. `RuntimeError` if it does not start.
+    """
+
+    def __init__(self, workers: int = 2, orders_at_once: int = 1000) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import serve; serve({workers:d}, {orders_at_once:d})"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # an interrupt of the notebook's kernel is not meant for it
+        )
+        assert self._process.stdout is not None
+        answer = self._process.stdout.readline().split()
+        if len(answer) != 2:
+            self.close()
+            raise RuntimeError("the cluster did not start: see what it wrote to stderr")
+        self.address, self.dashboard_link = answer
+
+    def close(self) -> None:
+        """Returns when scheduler and workers have ended. Closing twice is harmless."""
+        with self._process as process:  # closes its stdin: for that it waits
+            assert process.stdin is not None
+            process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<OwnCluster {'closed' if self._process.returncode is not None else 'running'}>"
+
+
+def serve(workers: int, orders_at_once: int) -> None:
+    """Run a cluster until stdin is closed, as it is when the process at its other end dies."""
+    start: Any = LocalCluster  # distributed has types for half of it
+    with start(
+        n_workers=workers, threads_per_worker=orders_at_once, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        print(cluster.scheduler_address, cluster.dashboard_link, flush=True)
+        sys.stdin.read()
