@@ -42,6 +42,12 @@ def complaints(path):
         found.append(f"kernelspec is {notebook['metadata'].get('kernelspec')}, not {KERNELSPEC}")
     if (notebook["nbformat"], notebook["nbformat_minor"]) < (4, 5):
         found.append("older than nbformat 4.5")
+    if notebook["metadata"].get("language_info") != {"name": "python"}:
+        found.append("language_info says more than the language: it changes with everybody's Python")
+    if unknown := set(notebook["metadata"]) - {"kernelspec", "language_info", "widgets"}:
+        found.append(f"metadata that nothing here reads: {sorted(unknown)}")
+    if marked := [cell["metadata"] for cell in notebook["cells"] if cell["metadata"].keys() - {"tags"}]:
+        found.append(f"cells with more metadata than tags: {marked}")
     if "widgets" in notebook["metadata"]:
         found.append("saved widget state: numbers that change at every save")
     if match := MACHINE_PATH.search(text):
@@ -58,6 +64,12 @@ def complaints(path):
         for cell in code
         for output in cell["outputs"]
         if output["output_type"] == "error"
+    ]
+    found += [
+        f"cell {cell['execution_count']} saved a warning: {''.join(output['text'])!r}"
+        for cell in code
+        for output in cell["outputs"]
+        if output.get("name") == "stderr"
     ]
     return found
 

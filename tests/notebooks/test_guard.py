@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from guard import complaints, run_twice
+from guard import KERNELSPEC, complaints, run_twice
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -44,7 +44,8 @@ def notebook(tmp_path):
     def make(*sources, run=True, **changes):
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         made = nbformat.v4.new_notebook(cells=cells)
-        made.metadata["kernelspec"] = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+        made.metadata["kernelspec"] = KERNELSPEC
+        made.metadata["language_info"] = {"name": "python"}
         for number, cell in enumerate(cells, 1):
             cell["execution_count"] = number if run else None
         path = tmp_path / "made.ipynb"
@@ -77,6 +78,8 @@ def test_the_guard_itself_leaves_no_kernel_behind(notebook):
         (["1"], {"run": False}, "not run in order from 1"),
         (["1"], {"kernelspec": {"name": "my-env"}}, "kernelspec is"),
         (["1"], {"widgets": {}}, "saved widget state"),
+        (["1"], {"language_info": {"name": "python", "version": "3.11.2"}}, "language_info says more"),
+        (["1"], {"signature": "abc"}, "metadata that nothing here reads: ['signature']"),
         (["open('/home/ann/notes.txt')"], {}, "a path of somebody's machine: '/home/ann"),
         (["open('/tmp/notes.txt')"], {}, "a path of somebody's machine: '/tmp/notes"),
         (["'C:/Python/Lib/site-packages/x.py: warning'"], {}, "a path of somebody's machine: 'site-packages"),
@@ -128,6 +131,24 @@ def test_plain_pytest_compares_saved_outputs_strictly(notebook):
     run = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, text=True, timeout=100)
     assert "1 failed, 1 passed" in run.stdout
     assert "mismatch 'text/plain'" in run.stdout
+
+
+def test_the_guard_catches_metadata_of_cells_that_a_tool_left(notebook):
+    path = notebook("1", "2")
+    content = json.loads(path.read_text())
+    content["cells"][0]["metadata"] = {"tags": ["exercise"]}
+    content["cells"][1]["metadata"] = {"execution": {"iopub.status.busy": "2026-01-01"}}
+    path.write_text(json.dumps(content))
+    (found,) = complaints(path)
+    assert found.startswith("cells with more metadata than tags: [{'execution'")
+
+
+def test_the_guard_catches_a_warning_that_was_saved(notebook):
+    path = notebook("1")
+    content = json.loads(path.read_text())
+    content["cells"][0]["outputs"] = [{"output_type": "stream", "name": "stderr", "text": ["Oh"]}]
+    path.write_text(json.dumps(content))
+    assert complaints(path) == ["cell 1 saved a warning: 'Oh'"]
 
 
 def test_the_guard_catches_an_error_that_was_saved(notebook):
