@@ -106,16 +106,20 @@ class Trial:
 
     def _after(self) -> Verdict:
         until = time.monotonic() + _PATIENCE
-        for thread in threading.enumerate():
-            if thread.ident != self._main and thread.name not in {WATCH, "cancellation-timers"}:
-                thread.join(max(0, until - time.monotonic()))
-                if thread.is_alive():
-                    return Verdict(
-                        False,
-                        f"it does what it should, but leaves a thread behind ({thread.name}) that goes on for ever. "
-                        "Let it look at the token, and wait for its end.",
-                    )
+        for thread in self._threads():
+            thread.join(max(0, until - time.monotonic()))
+            if thread.is_alive():
+                return Verdict(
+                    False,
+                    f"it does what it should, but leaves a thread behind ({thread.name}) that goes on for ever. "
+                    "Let it look at the token, and wait for its end.",
+                )
         return Verdict(True, "")
+
+    def _threads(self) -> list[threading.Thread]:
+        """Those that the answer started."""
+        ours = {WATCH, "cancellation-timers"}
+        return [one for one in threading.enumerate() if one.ident != self._main and one.name not in ours]
 
     def _patched(self) -> str | None:
         for module, names in self._as_it_was:
@@ -167,8 +171,10 @@ class Trial:
         elif where := self._where_tasks_wait():
             said = f"it still waits{where}."
         else:
-            threads = [_place(_stack(frame)) for ident, frame in frames.items() if ident != threading.get_ident()]
-            said = f"it still waits{next((place for place in threads if place), '')}."
+            places = [_place(_stack(frame)) for ident, frame in frames.items() if ident != threading.get_ident()]
+            said = f"it still waits{next(filter(None, places), '')}."
+        if threads := self._threads():
+            said += f" It has started a thread ({threads[0].name}) that still runs."
         return Verdict(False, f"it did not end within {self._job['limit']:g} s: {said}")
 
     def _where_tasks_wait(self) -> str:

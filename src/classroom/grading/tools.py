@@ -43,6 +43,8 @@ def seen(outcome: Outcome) -> str:
         return "did not end"
     if outcome.error is not None:
         return f"raised {_short(outcome.error)}"
+    if inspect.iscoroutine(outcome.result):
+        return "returned a coroutine that nobody awaited: write `await` in front of the call"
     return f"returned {_short(outcome.result)}"
 
 

@@ -275,7 +275,9 @@ async def with_oven(oven, cook, token):
     ),
     "another token": Submission(
         changes={
-            "serve": [("serve(guest, token)\n        except", "serve(guest, CancellationToken.none)\n        except")]
+            "serve": [
+                ("serve(guest, token)\n        except", "serve(guest, CancellationTokenSource().token)\n        except")
+            ]
         },
         loses={
             "serve-failures": "`serve` was given another token than its own. Pass the token on",
