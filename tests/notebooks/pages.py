@@ -92,3 +92,9 @@ def minutes(path):
         markdown(path),
     )
     return (int(found[1]), found[2] and int(found[2])) if found else None
+
+
+def time(path):
+    """The minutes as a table shows them: those to read, and + those for the exercises."""
+    read, practise = minutes(path) or ("?", None)
+    return f"{read} + {practise}" if practise else str(read)

@@ -69,7 +69,11 @@ def british_names(path):
         before = ""
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             name = token.string
-            if token.type == tokenize.NAME and re.search("cancell(?!ation)", name, re.I) and before != ".":
+            if (
+                token.type == tokenize.NAME
+                and re.search("cancelled|cancelling|canceller", name, re.I)
+                and before != "."
+            ):
                 found.append(name)
             before = name
     return [name for name in found if name != "CancelledError"]

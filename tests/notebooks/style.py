@@ -18,7 +18,7 @@ import re
 from dataclasses import astuple, dataclass
 from statistics import median
 
-from pages import NOTEBOOKS, cells, minutes, without_fences
+from pages import NOTEBOOKS, cells, time, without_fences
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,6 @@ def sizes(path):
     found = cells(path)
     code = sorted(filter(None, (lines(cell.source) for cell in found if cell.kind == "code")))
     prose = sum(words(cell.source) for cell in found if cell.kind == "markdown")
-    read, exercise = minutes(path) or ("?", None)
     return Sizes(
         cells=len(found),
         code_cells=len(code),
@@ -56,7 +55,7 @@ def sizes(path):
         most=max(code, default=0),
         words_a_line=round(prose / (sum(code) or 1), 1),
         exercises=sum("exercise" in cell.tags for cell in found),
-        minutes=f"{read} + {exercise}" if exercise else str(read),
+        minutes=time(path),
     )
 
 

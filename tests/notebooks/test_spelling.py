@@ -20,9 +20,8 @@ def test_no_word_of_any_other_text_is_misspelt():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout, so there is no list of the project's files")
-    texts = [
-        ROOT / name for name in listed.stdout.split("\0") if name.endswith((".md", ".py", ".toml", ".css", ".yml"))
-    ]
+    names = [name for name in listed.stdout.split("\0") if name.endswith((".md", ".py", ".toml", ".css", ".yml"))]
+    texts = [ROOT / name for name in names if not name.endswith("test_spelling.py")]  # this file misspells on purpose
     assert spelling.misspelt(*[text for text in texts if text.is_file()]) == []
 
 
