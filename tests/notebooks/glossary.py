@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pages import LESSONS, ROOT, cells, links, without_code
+from pages import ROOT, cells, links, without_code
 
 GLOSSARY = ROOT / "notebooks" / "glossary.ipynb"
 
@@ -43,11 +43,6 @@ def linked(lesson):
     """The glossary's anchors that a lesson links, in its order."""
     text = "\n\n".join(cell.source for cell in cells(lesson) if cell.kind == "markdown")
     return [target.partition("#")[2] for _, target in links(text) if target.startswith("glossary.ipynb#")]
-
-
-def first_lesson(term, lessons=LESSONS):
-    """The first lesson that links the term, or None."""
-    return next((lesson for lesson in lessons if term.anchor in linked(lesson)), None)
 
 
 def cells_too_late(term, lesson):
