@@ -14,10 +14,10 @@ def touch(directory, name):
 
 
 def wait_for_cancel(directory, number, token):
-    """Block a worker's thread until the cancel; the process it was, and the reason."""
+    """Block a worker's thread until the cancel; the process it was, the reason, and which token."""
     touch(directory, number)
     token.wait(60)
-    return os.getpid(), token.is_cancellation_requested, token.reason
+    return os.getpid(), token.is_cancellation_requested, token.reason, id(token)
 
 
 def run_nothing_if_canceled(token, directory, _gate=None):
@@ -49,10 +49,6 @@ def wait_with_bad_callback(directory, token):
     return token.is_cancellation_requested
 
 
-def are_same(one, other):
-    return one is other
-
-
 def raise_canceled(token):
     raise OperationCanceledError(None, token)
 
@@ -76,6 +72,11 @@ def _receiver():
 
     (worker,) = Worker._instances
     return worker.plugins["cancellation"]
+
+
+def close(dask_worker):
+    """Without a word to the scheduler before."""
+    dask_worker.loop.add_callback(dask_worker.close)
 
 
 def set_pace(dask_worker, name, pace):

@@ -22,7 +22,8 @@ def cluster():
         n_workers=2,
         threads_per_worker=THREADS,
         host="127.0.0.1",
-        scheduler_kwargs={"dashboard": False},  # with None Dask would take its usual port
+        dashboard_address="127.0.0.1:0",  # its web server; with None it would take its usual port
+        scheduler_kwargs={"dashboard": False},
         silence_logs="CRITICAL",
     ) as cluster:
         yield cluster
@@ -56,7 +57,8 @@ def late_worker(cluster, client):
             until(lambda: "late" in names())
             yield names()["late"]
         finally:
-            process.terminate()
+            if process.poll() is None:
+                process.terminate()
             process.wait(30)
             until(lambda: "late" not in names())
 

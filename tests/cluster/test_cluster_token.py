@@ -33,7 +33,7 @@ def test_a_cancel_stops_the_tasks_that_run_on_all_workers(client, source, tmp_pa
     assert source.cancel("closing time")
     results = client.gather(tasks)
     assert len({pid for pid, *_ in results}) == 2
-    assert {(canceled, reason) for _, canceled, reason in results} == {(True, "closing time")}
+    assert {(canceled, reason) for _, canceled, reason, _ in results} == {(True, "closing time")}
 
 
 def test_tasks_of_one_worker_share_one_token_and_let_go_of_it_with_their_futures(client, source, tmp_path, until):
@@ -41,14 +41,9 @@ def test_tasks_of_one_worker_share_one_token_and_let_go_of_it_with_their_futures
     until(lambda: len(list(tmp_path.iterdir())) == 40)
     assert list(client.run(cluster_tasks.number_of_tokens).values()) == [1, 1]
     source.cancel()
-    client.gather(tasks)
+    assert len({(pid, token) for pid, *_, token in client.gather(tasks)}) == 2
     tasks.clear()  # Dask keeps the arguments of a task for as long as somebody holds its future
     until(lambda: list(client.run(cluster_tasks.number_of_tokens).values()) == [0, 0])
-
-
-def test_a_token_that_comes_twice_is_one(client, source):
-    token = source.token
-    assert client.submit(cluster_tasks.are_same, token, token, pure=False).result()
 
 
 def test_another_client_can_cancel_and_the_first_one_hears_of_it(client, other_client, source, tmp_path, until):
@@ -56,7 +51,7 @@ def test_another_client_can_cancel_and_the_first_one_hears_of_it(client, other_c
     until(lambda: len(list(tmp_path.iterdir())) == 2)
     with ClusterTokenSource(other_client, source.name) as button:
         assert button.cancel("the manager")
-        assert [reason for *_, reason in client.gather(tasks)] == ["the manager"] * 2
+        assert [reason for _, _, reason, _ in client.gather(tasks)] == ["the manager"] * 2
         assert source.token.wait(30)
         assert source.token.reason == "the manager"
     assert not source.cancel("too late")
@@ -105,7 +100,7 @@ def test_a_worker_that_joins_later_hears_of_cancels(client, source, tmp_path, un
         running = client.submit(cluster_tasks.wait_for_cancel, tmp_path, 0, second.token, pure=False, resources=late)
         until(lambda: (tmp_path / "0").exists())
         second.cancel("second")
-        assert running.result()[1:] == (True, "second")
+        assert running.result()[1:3] == (True, "second")
 
 
 def test_a_token_that_was_on_its_way_when_it_was_cancelled_arrives_cancelled(client, source, until):
@@ -166,7 +161,7 @@ def test_an_asynchronous_client_shares_tokens_as_well(cluster, tmp_path, until):
                 source.cancel("async")
                 return await task
 
-    assert asyncio.run(main())[1:] == (True, "async")
+    assert asyncio.run(main())[1:3] == (True, "async")
 
 
 def test_ten_thousand_sources_that_were_never_cancelled_leave_nothing(client):

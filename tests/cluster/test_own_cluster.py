@@ -1,11 +1,15 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import cluster_tasks
 import psutil
+import pytest
 from distributed import Client
 
-from pizzeria.cluster import OwnCluster
+from cancellation import OperationCanceledError
+from pizzeria.cluster import ClusterTokenSource, OwnCluster
 
 
 def test_it_serves_and_leaves_no_thread_port_or_process(until):
@@ -34,3 +38,25 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     pid = int(subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False).stdout)
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
+
+
+def test_one_that_does_not_start_says_why():
+    with pytest.raises(RuntimeError, match=r"(?s)did not start. It said: .*failed to start"):
+        OwnCluster(workers=1, orders_at_once=-1)
+
+
+def test_a_token_put_away_after_its_cancel_runs_nothing_of_what_waits_on_a_scheduler_elsewhere(
+    tmp_path, until, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    with OwnCluster(workers=1) as cluster, Client(cluster.address, set_as_default=False) as client:
+        source = ClusterTokenSource(client)
+        gate = client.submit(cluster_tasks.hold, tmp_path, pure=False)
+        task = client.submit(cluster_tasks.run_nothing_if_canceled, source.token, tmp_path, gate, pure=False)
+        until(lambda: (tmp_path / "held").exists())
+        source.cancel()
+        source.dispose()
+        until(lambda: source.name not in client.run_on_scheduler(cluster_tasks.shared))
+        (tmp_path / "open").touch()
+        assert isinstance(task.exception(), OperationCanceledError)
+        assert not (tmp_path / "ran").exists()

@@ -25,7 +25,7 @@ class Branch(WorkerPlugin):
     """`name`: also of the channel to the desk. `client`: the id of the one who has it. `ovens`: of each worker.
     `opened`: when the pizzeria opened, in seconds since 1970."""
 
-    _worker: Worker
+    _receiver: Receiver
     _desk: Telephone
     _shop: Pizzeria
     _late: float  # so many seconds after the pizzeria this branch opened
@@ -37,8 +37,8 @@ class Branch(WorkerPlugin):
         self._opened = opened
 
     def setup(self, worker: Worker) -> None:
-        self._worker = worker
         self._desk = Telephone(worker, self._client, self.name)
+        self._receiver = cast(Receiver, worker.plugins[OP])
         self._receiver.connect(self.name, self._client, self._desk.hear)
         self._shop = _Services(self._desk, self._ovens)
         self._late = time.time() - self._opened
@@ -76,10 +76,6 @@ class Branch(WorkerPlugin):
         if isinstance(event, StateChanged) and event.state is OrderState.FAILED:
             event.reason = travel.unpack(travel.pack(event.reason))  # as text, where it cannot be pickled
         self._desk.tell(event)
-
-    @property
-    def _receiver(self) -> Receiver:
-        return cast(Receiver, self._worker.plugins[OP])
 
 
 class _Services(Pizzeria):

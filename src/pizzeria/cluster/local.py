@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from typing import Any, Self
 
 from distributed import LocalCluster
@@ -17,18 +18,23 @@ class OwnCluster:
     """
 
     def __init__(self, workers: int = 2, orders_at_once: int = 1000) -> None:
+        # What Dask logs; among a notebook's outputs it would be in the way.
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (closed with the cluster)
         self._process = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import serve; serve({workers:d}, {orders_at_once:d})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._log,
             text=True,
             start_new_session=True,  # an interrupt of the notebook's kernel is not meant for it
         )
         assert self._process.stdout is not None
         answer = self._process.stdout.readline().split()
         if len(answer) != 2:
-            self.close()
-            raise RuntimeError("the cluster did not start: see what it wrote to stderr")
+            self._process.communicate()
+            self._log.seek(0)
+            with self._log:
+                raise RuntimeError(f"the cluster did not start. It said: {self._log.read()}")
         self.address, self.dashboard_link = answer
 
     def close(self) -> None:
@@ -36,6 +42,7 @@ class OwnCluster:
         with self._process as process:  # closes its stdin: for that it waits
             assert process.stdin is not None
             process.stdin.close()
+        self._log.close()
 
     def __enter__(self) -> Self:
         return self
