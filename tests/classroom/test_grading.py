@@ -1,6 +1,7 @@
 """The grader against whatever a student may write: it always ends in time, with a verdict in words."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -8,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from classroom.grading import run_apart
 from classroom.grading.answer import answer_to
+from classroom.grading.apart import run_apart
 from classroom.grading.graded_cell import LESSONS, read_graded_cell
 
 LIMIT = 0.5  # seconds
@@ -300,6 +301,12 @@ def test_a_lesson_that_there_is_not_is_refused():
 def test_lessons_have_the_names_of_their_files():
     from lessons import NOTEBOOKS
 
-    for path in NOTEBOOKS.glob("*.ipynb"):
+    for path in NOTEBOOKS.glob("[0-9]*.ipynb"):
         number, name = path.stem.split("_", 1)
         assert LESSONS[number].lower().replace(" ", "_") == name
+
+
+def test_a_child_loads_nothing_that_it_does_not_need():
+    code = "import sys, classroom.grading.child; print({'IPython', 'pizzeria', 'nbgrader'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "set()\n"

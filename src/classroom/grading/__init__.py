@@ -16,11 +16,9 @@ kernel's threads and locks, is unsafe on macOS, and does not exist on Windows. W
 starts fresh in the child, whatever state the kernel is in, and locks, tasks and open connections cannot be pickled.
 
 It is a fence, not a prison: code that sets out to forge its verdict can. Grade strangers in a container.
+
+Nothing is imported here: every child comes through, and a class makes hundreds of them.
 """
-
-from classroom.grading.apart import run_apart
-
-__all__ = ["load_ipython_extension", "run_apart"]
 
 
 def load_ipython_extension(shell: object) -> None:
