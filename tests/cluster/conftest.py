@@ -4,7 +4,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from cluster_tasks import left_behind, shared
@@ -50,7 +49,7 @@ def late_worker(cluster, client):
         options = ["--name=late", "--resources=late=1", "--no-nanny", "--no-dashboard", "--host=127.0.0.1"]
         process = subprocess.Popen(
             [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, *options],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stderr=subprocess.DEVNULL,
         )
         try:

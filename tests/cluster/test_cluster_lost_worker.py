@@ -13,6 +13,7 @@ from cancellation import CancellationTokenSource
 from pizzeria import Ledger, LedgerError, Order, OrderState
 from pizzeria.cluster import ClusterPizzeria
 from pizzeria.cluster.desk import TAKEN_OVER, Desk
+from pizzeria.cluster.switchboard import OP, Switchboard
 from pizzeria.events import Line, StateChanged
 
 
@@ -205,3 +206,27 @@ class TestDesk:
         desk.close(self.order.id)
         assert isinstance(self.ask(desk, "second", "authorize", 950), LedgerError)
         assert desk.ledger.entries() == []
+
+
+def test_a_worker_that_the_scheduler_has_given_up_has_no_say_any_more():
+    class Scheduler:
+        def __init__(self):
+            self.workers, self.stream_handlers, self.to_clients = {"alive": None}, {}, []
+
+        def add_plugin(self, plugin, name):
+            pass
+
+        async def register_worker_plugin(self, *_, **__):
+            pass
+
+        def client_send(self, client, message):
+            self.to_clients.append(message["worker"])
+
+    async def main():
+        scheduler = Scheduler()
+        await Switchboard(scheduler).ready
+        for worker in ("given up", "alive"):
+            scheduler.stream_handlers[OP](worker=worker, to="client", channel="desk", data=b"")
+        assert scheduler.to_clients == ["alive"]
+
+    asyncio.run(main())

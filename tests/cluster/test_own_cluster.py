@@ -1,7 +1,7 @@
+import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import cluster_tasks
 import psutil
@@ -48,7 +48,7 @@ def test_one_that_does_not_start_says_why():
 def test_a_token_put_away_after_its_cancel_runs_nothing_of_what_waits_on_a_scheduler_elsewhere(
     tmp_path, until, monkeypatch
 ):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # its processes import this folder, too
     with OwnCluster(workers=1) as cluster, Client(cluster.address, set_as_default=False) as client:
         source = ClusterTokenSource(client)
         gate = client.submit(cluster_tasks.hold, tmp_path, pure=False)
