@@ -163,7 +163,7 @@ class Notebook:
 
     def close(self):
         """Leave the page, and stop the notebook's kernel."""
-        self.page.context.close()
+        self.page.close()
         self._lab.stop_kernels(self._path)
 
     def start_all(self):

@@ -1,12 +1,22 @@
 from pathlib import Path
 
 import pytest
+from lab import Notebook
 
-NOTEBOOKS = sorted(path.stem for path in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+LESSONS = sorted(path.stem for path in (Path(__file__).parents[2] / "notebooks").glob("[0-9]*.ipynb"))
 
 
 @pytest.fixture(scope="module")
-def run_all(open_notebook, request):
+def open_lesson(lab, chromium):
+    """Opens a lesson in a page of one browser, which keeps JupyterLab's scripts: so it need not load them each time."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield lambda name: Notebook(context.new_page(), lab, name)
+    context.close()
+    lab.stop_kernels()
+
+
+@pytest.fixture(scope="module")
+def run_all(open_lesson, request):
     """Runs a notebook; the next two already run beside it, for a lesson mostly waits."""
     waiting = [
         item.callspec.params["name"] for item in request.session.items if "run_all" in getattr(item, "fixturenames", ())
@@ -16,7 +26,7 @@ def run_all(open_notebook, request):
     def run_all(name):
         while waiting and (name not in running or len(running) < 3):
             beginning = waiting.pop(0)
-            running[beginning] = open_notebook(beginning)
+            running[beginning] = open_lesson(beginning)
             running[beginning].start_all()
         notebook = running.pop(name)
         notebook.wait(timeout=100)
@@ -25,7 +35,7 @@ def run_all(open_notebook, request):
     return run_all
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", LESSONS)
 def test_run_all_in_jupyterlab_ends_with_every_cell_executed_and_no_error(run_all, name):
     notebook = run_all(name)
     cells = notebook.cells()

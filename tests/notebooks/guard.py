@@ -1,4 +1,4 @@
-"""What a committed notebook must be, beside what nbval compares: looked at as a file, and run twice in one kernel."""
+"""What a committed notebook must be: looked at as a file, and run twice in one kernel, both times as it was saved."""
 
 from __future__ import annotations
 
@@ -82,6 +82,20 @@ def kernel(notebook, path):
     client = NotebookClient(notebook, km=manager, timeout=100, resources={"metadata": {"path": str(path.parent)}})
     with client.setup_kernel(cleanup_kc=True):  # the manager is ours, so the client would leave its kernel running
         yield client
+
+
+def saved(path):
+    """What the file says that each of its code cells shows."""
+    return [normalised(cell.outputs) for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def differences(expected, found):
+    """In which code cells two runs differ, or a run and what is saved: in words."""
+    return [
+        f"code cell {number} shows {now}, not {before}"
+        for number, (before, now) in enumerate(zip(expected, found, strict=True), 1)
+        if now != before
+    ]
 
 
 def run_twice(path):

@@ -3,15 +3,12 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
-from guard import KERNELSPEC, complaints, run_twice
-
-ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+from guard import KERNELSPEC, complaints, differences, run_twice, saved
+from pages import LESSONS, NOTEBOOKS, ROOT
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -21,19 +18,22 @@ def test_a_notebook_is_committed_executed_in_order_and_free_of_machine_traces(pa
 
 @pytest.fixture(scope="module")
 def runs(request):
-    """By path: the two runs of each notebook that is to be tested, three at a time, for a lesson mostly waits."""
+    """By path: the two runs of each lesson that is to be tested, four at a time, for a lesson mostly waits."""
     wanted = [
         item.callspec.params["path"] for item in request.session.items if "runs" in getattr(item, "fixturenames", ())
     ]
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
         yield {path: pool.submit(run_twice, path) for path in wanted}
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_twice_in_one_kernel_with_equal_outputs_and_leaves_nothing_behind(path, runs):
+# nbval compares the same way, and `pytest notebooks` runs it. But here the lessons run side by side, and one kernel
+# each does for the saved outputs, for the second run, and for what is left behind.
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_notebook_runs_twice_in_one_kernel_with_the_saved_outputs_and_leaves_nothing_behind(path, runs):
     first, second, left = runs[path].result()
-    assert second == first
+    assert differences(saved(path), first) == []
+    assert differences(saved(path), second) == []
     assert left == {}
 
 
@@ -116,11 +116,11 @@ def test_the_guard_catches_cells_that_were_run_in_another_order(notebook):
 def test_plain_pytest_compares_saved_outputs_strictly(notebook):
     path = notebook("1 + 1", "2 + 2")
     content = json.loads(path.read_text())
-    for cell, saved in zip(content["cells"], ["2", "5"], strict=True):
+    for cell, result in zip(content["cells"], ["2", "5"], strict=True):
         cell["outputs"] = [
             {
                 "output_type": "execute_result",
-                "data": {"text/plain": saved},
+                "data": {"text/plain": result},
                 "metadata": {},
                 "execution_count": cell["execution_count"],
             }
@@ -180,4 +180,26 @@ def test_the_guard_catches_what_a_notebook_leaves_behind(notebook, source, kind)
 
 def test_the_guard_catches_a_second_run_that_differs(notebook):
     first, second, _ = run_twice(notebook("seen = globals().get('seen', 0) + 1", "seen"))
-    assert first != second
+    assert differences(first, second) == [
+        "code cell 2 shows ({}, [{'text/plain': '2'}]), not ({}, [{'text/plain': '1'}])"
+    ]
+
+
+def test_the_guard_catches_outputs_that_are_not_the_saved_ones(notebook):
+    def value(text):
+        return {"output_type": "execute_result", "data": {"text/plain": [text]}, "execution_count": 1, "metadata": {}}
+
+    def printed(text, name="stdout"):
+        return {"output_type": "stream", "name": name, "text": [text]}
+
+    good = [("1 + 1", [value("2")]), ("print(1)", [printed("1\n")]), ("one = 1", [])]
+    bad = [("1 + 1", [value("3")]), ("1 + 1", []), ("one = 1", [value("1")]), ("print(1)", [printed("1\n", "stderr")])]
+    path = notebook(*[source for source, _ in good + bad])
+    content = json.loads(path.read_text())
+    for cell, (_, outputs) in zip(content["cells"], good + bad, strict=True):
+        cell["outputs"] = outputs
+    path.write_text(json.dumps(content))
+    first, second, _ = run_twice(path)
+    found = differences(saved(path), first)
+    assert found == differences(saved(path), second)
+    assert [words.partition(" shows ")[0] for words in found] == [f"code cell {number}" for number in (4, 5, 6, 7)]
