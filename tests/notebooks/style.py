@@ -1,4 +1,4 @@
-"""The sizes of the notebooks, one row each:  python tests/notebooks/style.py
+"""The sizes of the lessons, one row each:  python tests/notebooks/style.py
 
 Lines of a code cell are its lines that are not blank; comments count, a cell without any such line does not.
 
@@ -18,7 +18,7 @@ import re
 from dataclasses import astuple, dataclass
 from statistics import median
 
-from pages import NOTEBOOKS, cells, time, without_fences
+from pages import LESSONS, cells, time, without_fences
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def sizes(path):
 
 def table():
     row = "{:<24}{:>6}{:>6}{:>8}{:>5}{:>5}{:>12}{:>11}  {}".format
-    yield row("notebook", "cells", "code", "median", "p90", "max", "words/line", "exercises", "minutes")
-    for path in NOTEBOOKS:
+    yield row("lesson", "cells", "code", "median", "p90", "max", "words/line", "exercises", "minutes")
+    for path in LESSONS:
         its = sizes(path)
         yield row(path.stem, *astuple(its))
 

@@ -70,10 +70,10 @@ def test_nothing_clears_outputs_or_patches_the_loop_where_it_should_not(path):
     assert rules.banned(path) == []
 
 
-def test_the_command_prints_a_row_for_every_notebook():
+def test_the_command_prints_a_row_for_every_lesson():
     rows = list(table())
-    assert rows[0].startswith("notebook ")
-    assert [row.split()[0] for row in rows[1:]] == [path.stem for path in NOTEBOOKS]
+    assert rows[0].startswith("lesson ")
+    assert [row.split()[0] for row in rows[1:]] == [path.stem for path in LESSONS]
 
 
 # A lesson as it should be. Cells are divided by a line with ---; code begins with >>>, an exercise's stub with ??>.
