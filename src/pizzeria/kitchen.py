@@ -29,8 +29,8 @@ class Kitchen:
         self._events = events
 
     @asynccontextmanager
-    async def oven(self, token: CancellationToken) -> AsyncIterator[None]:
-        """Wait in line for an oven and have it for the block. Whoever is cancelled leaves the line at once."""
+    async def oven(self, order: Order, token: CancellationToken) -> AsyncIterator[None]:
+        """Wait in line for an oven and have it for the block. An order that is cancelled leaves the line at once."""
         async with cancel_scope(token):
             await self._free.acquire()
         self.ovens_in_use += 1

@@ -63,7 +63,7 @@ class Orders:
         progress.move_to(OrderState.PAYING)
         await self._payment.process_payment(order, token)
         progress.move_to(OrderState.WAITING)
-        async with self._kitchen.oven(token):
+        async with self._kitchen.oven(order, token):
             progress.move_to(OrderState.COOKING)
             await self._kitchen.prepare_meal(order, token)
         progress.move_to(OrderState.READY)

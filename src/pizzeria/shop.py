@@ -44,11 +44,11 @@ class Pizzeria:
         self.heeds_token = heeds_token
         self.time_provider = time_provider
         self._clock = Clock(pace, time_provider)
-        self._kitchen = Kitchen(ovens, self._clock, self.events)
+        self._kitchen = self._open_kitchen(ovens)
         self.ledger = Ledger() if ledger is None else ledger
         bank = self._open_bank()
         self._orders = Orders(
-            Payment(bank, self._clock, self.events),
+            self._open_payment(bank),
             self._kitchen,
             Notification(self._clock, self.events),
             bank,
@@ -101,6 +101,12 @@ class Pizzeria:
     def _open_bank(self) -> Bank:
         """Where the services ask for the money. On a worker the ledger is elsewhere."""
         return LedgerHere(self.ledger)
+
+    def _open_payment(self, bank: Bank) -> Payment:
+        return Payment(bank, self._clock, self.events)
+
+    def _open_kitchen(self, ovens: int) -> Kitchen:
+        return Kitchen(ovens, self._clock, self.events)
 
     def _read(self, event: Event) -> None:
         if (receipt := self._receipts.get(event.order.id)) is not None:

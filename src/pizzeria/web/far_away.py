@@ -1,0 +1,193 @@
+"""Payment, kitchen and bank as the order service sees them: over HTTP, under the order's token."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import httpx
+
+from cancellation import CancellationToken, run_until_canceled
+from pizzeria.bank import Bank
+from pizzeria.clock import Clock
+from pizzeria.events import EventStream, StateChanged
+from pizzeria.kitchen import Kitchen
+from pizzeria.ledger import Entry
+from pizzeria.order import Order, OrderState
+from pizzeria.payment import Payment
+from pizzeria.web.request_token import TIME_LEFT
+from pizzeria.web.wire import END, OrderForm, from_json
+
+due: ContextVar[float | None] = ContextVar("due", default=None)  # when the order's time is over, on the loop's clock
+
+
+def client_for_long_calls() -> httpx.AsyncClient:
+    """An answer takes as long as the order takes: its token ends the wait. Any number of calls at once."""
+    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    return httpx.AsyncClient(timeout=httpx.Timeout(None, connect=5), limits=unlimited, trust_env=False)
+
+
+class ServiceError(RuntimeError):
+    """A service failed, or could not be reached. The text says which, and what it answered."""
+
+
+class Service:
+    """One service, once connected. A call ends with its answer, or when `token` is cancelled: then it hangs up."""
+
+    _client: httpx.AsyncClient
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._url = ""
+
+    def connect(self, client: httpx.AsyncClient, url: str) -> None:
+        self._client, self._url = client, url
+
+    def disconnect(self) -> None:
+        self._url = ""
+
+    async def ask(self, method: str, path: str, token: CancellationToken = CancellationToken.none) -> Any:
+        """A short question; None where the service knows nothing of it (404)."""
+        self._check_connected()
+        request = self._client.request(method, self._url + path, headers=_time_left())
+        try:
+            answer = await run_until_canceled(request, token)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        if answer.status_code == 404:
+            return None
+        self._check(answer.status_code, answer.text)
+        return answer.json()
+
+    @asynccontextmanager
+    async def telling(self, path: str, order: Order, token: CancellationToken) -> AsyncIterator[AsyncIterator[str]]:
+        """Have `order` worked on, and hear of it line by line. Leaving the block hangs up."""
+        self._check_connected()
+        async with AsyncExitStack() as call:
+            request = self._client.stream("POST", self._url + path, json=OrderForm.of(order), headers=_time_left())
+            try:
+                answer = await run_until_canceled(call.enter_async_context(request), token)
+            except httpx.HTTPError as error:
+                raise self._unreachable(error) from error
+            if answer.is_error:
+                await answer.aread()
+            self._check(answer.status_code, answer.text if answer.is_error else "")
+            yield answer.aiter_lines()
+
+    async def hear(
+        self,
+        lines: AsyncIterator[str],
+        order: Order,
+        clock: Clock,
+        events: EventStream,
+        *,
+        until: OrderState | None = None,
+    ) -> None:
+        """Publish what `lines` tell, to the end, or up to the state `until`, which is the order service's to tell."""
+        try:
+            async for line in lines:
+                content = json.loads(line)
+                if content["kind"] == END:
+                    if "error" in content:
+                        raise ServiceError(f"the {self._name} service failed: {content['error']}")
+                    return
+                event = from_json(order, content, clock.now)
+                if isinstance(event, StateChanged):
+                    if event.state is until:
+                        return
+                else:
+                    events.publish(event)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        raise ServiceError(f"the {self._name} service stopped in the middle of its answer")
+
+    def _check(self, status: int, text: str) -> None:
+        if status >= 400:
+            raise ServiceError(f"the {self._name} service answered {status}: {text}")
+
+    def _check_connected(self) -> None:
+        if not self._url:
+            raise RuntimeError(f"the {self._name} service is not running: order inside `async with` the pizzeria")
+
+    def _unreachable(self, error: Exception) -> ServiceError:
+        return ServiceError(f"the {self._name} service at {self._url} does not answer: {type(error).__name__} {error}")
+
+
+class PaymentFarAway(Payment):
+    """`pizzeria.payment.Payment`, done by its service."""
+
+    def __init__(self, bank: Bank, service: Service, clock: Clock, events: EventStream) -> None:
+        super().__init__(bank, clock, events)
+        self._service = service
+
+    async def process_payment(self, order: Order, token: CancellationToken) -> None:
+        async with self._service.telling("/payments", order, token) as lines:
+            await run_until_canceled(self._service.hear(lines, order, self._clock, self._events), token)
+
+
+class KitchenFarAway(Kitchen):
+    """`pizzeria.kitchen.Kitchen`, whose ovens are at its service."""
+
+    def __init__(self, ovens: int, service: Service, clock: Clock, events: EventStream) -> None:
+        super().__init__(ovens, clock, events)
+        self._service = service
+        self._meals: dict[str, AsyncIterator[str]] = {}  # by order: what is still to be heard of it
+
+    @asynccontextmanager
+    async def oven(self, order: Order, token: CancellationToken) -> AsyncIterator[None]:
+        async with self._service.telling("/meals", order, token) as lines:
+            has_oven = self._service.hear(lines, order, self._clock, self._events, until=OrderState.COOKING)
+            await run_until_canceled(has_oven, token)
+            self._meals[order.id] = lines
+            self.ovens_in_use += 1
+            try:
+                yield
+            finally:
+                self.ovens_in_use -= 1
+                del self._meals[order.id]
+
+    async def prepare_meal(self, order: Order, token: CancellationToken) -> None:
+        rest = self._service.hear(self._meals[order.id], order, self._clock, self._events)
+        await run_until_canceled(rest, token)
+
+
+class BankFarAway(Bank):
+    """The ledger, asked through the payment service. What these do must be done: no token ends them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def knows(self, order_id: str) -> bool:
+        return await self._service.ask("GET", f"/payments/{order_id}") is not None
+
+    async def authorize(self, order_id: str, cents: int) -> Entry:
+        raise NotImplementedError("the payment service itself reserves the money")
+
+    async def capture(self, order_id: str) -> Entry:
+        raise NotImplementedError("the payment service itself takes the money")
+
+    async def settle(self, order_id: str) -> Entry:
+        return Entry(**await _to_the_end(self._service.ask("POST", f"/payments/{order_id}/settle")))
+
+    async def undo(self, order_id: str) -> Entry | None:
+        entry = await _to_the_end(self._service.ask("DELETE", f"/payments/{order_id}"))
+        return entry and Entry(**entry)
+
+
+async def _to_the_end(call: Coroutine[Any, Any, Any]) -> Any:
+    """Also when the calling task is cancelled: the cancel comes out when the call has ended."""
+    task = asyncio.create_task(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def _time_left() -> dict[str, str]:
+    end = due.get()
+    return {} if end is None else {TIME_LEFT: f"{max(0.0, end - asyncio.get_running_loop().time()):.3f}"}

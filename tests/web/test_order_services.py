@@ -1,0 +1,308 @@
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from urllib.request import urlopen
+
+import pytest
+from hanging_up import Line, ask, nothing_left, until
+
+from cancellation import CancellationTokenSource
+from pizzeria import Ledger, Order, OrderCounter
+from pizzeria.events import Line as Said
+from pizzeria.events import Step
+from pizzeria.web import OnlinePizzeria, ServiceError, WebPizzeria, order_service, serving
+
+MARGHERITA = {"pizza": "Margherita", "address": "12 Main St", "id": "one"}
+
+
+@asynccontextmanager
+async def open_pizzeria(pace=0.05, ovens=3):
+    """The three services, and what payment and kitchen saw."""
+    shop = WebPizzeria(pace=pace, ovens=ovens)
+    async with nothing_left(), serving(order_service(shop)) as url:
+        yield shop, url
+    assert all(entry.step in ("settle", "refund", "void") for entry in last_entries(shop.ledger))
+
+
+def last_entries(ledger):
+    return {entry.order_id: entry for entry in ledger.entries()}.values()
+
+
+def run(test):
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+async def seen(stream, number):
+    """Wait for so many events of a service."""
+    events = []
+    end = stream.subscribe(events.append)
+    await until(lambda: sum(isinstance(event, Step) for event in events) >= number)
+    end()
+
+
+def test_an_order_over_http_passes_through_all_three_services():
+    async def test():
+        async with open_pizzeria() as (shop, url):
+            paid, cooked = [], []
+            shop.payment_log.subscribe(paid.append)
+            shop.kitchen_log.subscribe(cooked.append)
+            status, headers, body = await ask(url, "POST", "/orders", MARGHERITA)
+            assert (status, headers["location"]) == (201, "/orders/one")
+            assert json.loads(body) | {"id": "one", "status": "completed", "charged": 950} == json.loads(body)
+            assert sum(isinstance(event, Step) for event in paid) == 5
+            assert sum(isinstance(event, Step) for event in cooked) == 10
+            status, _, body = await ask(url, "GET", "/orders/one")
+            assert [entry["step"] for entry in json.loads(body)["payments"]] == ["authorize", "capture", "settle"]
+
+    run(test)
+
+
+def test_a_customer_who_hangs_up_while_paying_is_not_charged():
+    async def test():
+        async with open_pizzeria(pace=1) as (shop, url):
+            line = await Line.open(url)
+            line.request("POST", "/orders", MARGHERITA)
+            await seen(shop.payment_log, 1)
+            await line.hang_up()
+            await until(lambda: len(shop.ledger.entries("one")) == 2)
+            assert [entry.step for entry in shop.ledger.entries("one")] == ["authorize", "void"]
+
+    run(test)
+
+
+def test_a_customer_who_hangs_up_while_they_cook_is_refunded_and_the_oven_is_free():
+    async def test():
+        async with open_pizzeria(ovens=1) as (shop, url):
+            cooking = asyncio.create_task(seen(shop.kitchen_log, 1))
+            line = await Line.open(url)
+            line.request("POST", "/orders", MARGHERITA)
+            await cooking
+            shop.pace = 60  # whoever does not hear the cancel cooks for hours
+            await line.hang_up()
+            await until(lambda: len(shop.ledger.entries("one")) == 3)
+            assert shop.ledger.entries("one")[-1].step == "refund"
+            shop.pace = 0.01
+            assert (
+                json.loads((await ask(url, "POST", "/orders", MARGHERITA | {"id": "two"}))[2])["status"] == "completed"
+            )
+
+    run(test)
+
+
+def test_of_two_hundred_customers_those_who_hang_up_pay_nothing_and_nothing_is_left_behind():
+    async def test():
+        chance = random.Random(7)
+
+        async def customer(url, number):
+            line = await Line.open(url)
+            line.request("POST", "/orders", MARGHERITA | {"id": f"order-{number}"})
+            if number % 2:
+                await asyncio.sleep(chance.uniform(0, 1.5))
+                await line.hang_up()
+                return None
+            status, headers = await line.head()
+            assert status == 201
+            details = json.loads(await line.body(headers))
+            await line.hang_up()
+            return details["status"]
+
+        async with open_pizzeria(pace=0.2, ovens=50) as (shop, url):
+            statuses = await asyncio.gather(*(customer(url, number) for number in range(200)))
+            assert statuses[::2] == ["completed"] * 100
+            await until(lambda: all(e.step in ("settle", "refund", "void") for e in last_entries(shop.ledger)), 30)
+            kept = {entry.order_id for entry in last_entries(shop.ledger) if entry.step == "settle"}
+            assert {f"order-{number}" for number in range(0, 200, 2)} <= kept
+            assert shop.ledger.kept() == 950 * len(kept)
+            assert len(kept) < 200  # some hang-ups came in time
+
+    run(test)
+
+
+def test_an_order_can_be_cancelled_from_elsewhere_and_again():
+    async def test():
+        async with open_pizzeria(pace=1) as (shop, url):
+            line = await Line.open(url)
+            line.request("POST", "/orders", MARGHERITA)
+            await seen(shop.payment_log, 1)
+            for _ in range(2):
+                status, _, body = await ask(url, "DELETE", "/orders/one")
+                assert (status, json.loads(body)["status"]) == (200, "cancelled")
+            status, _, body = await line.answer()
+            assert json.loads(body)["status"] == "cancelled"
+            await line.hang_up()
+            assert [entry.step for entry in shop.ledger.entries("one")] == ["authorize", "void"]
+
+    run(test)
+
+
+def test_after_the_handover_a_cancel_is_too_late_and_of_an_unknown_order_it_says_so():
+    async def test():
+        async with open_pizzeria(pace=0) as (_, url):
+            await ask(url, "POST", "/orders", MARGHERITA)
+            status, headers, body = await ask(url, "DELETE", "/orders/one")
+            assert (status, headers["content-type"]) == (409, "application/problem+json")
+            assert "too late: order one is completed" in body
+            assert (await ask(url, "DELETE", "/orders/two"))[0] == 404
+
+    run(test)
+
+
+def test_the_log_is_told_live_and_goes_on_behind_the_event_that_was_read_last():
+    async def test():
+        async with open_pizzeria() as (_, url):
+            line = await Line.open(url)
+            line.request("POST", "/orders", MARGHERITA)
+            await line.head()
+            status, headers, log = await ask(url, "GET", "/orders/one/events")  # ends with the order
+            assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+            assert log.index("Order received") < log.index("Processing payment") < log.index("completed successfully")
+            number = log.count("id: ")
+            rest = (await ask(url, "GET", "/orders/one/events", Last_Event_ID=str(number - 1)))[2]
+            assert rest == log[log.index(f"id: {number}\n") :]
+            assert (await ask(url, "GET", "/orders/one/events", Last_Event_ID="last"))[0] == 400
+            await line.hang_up()
+
+    run(test)
+
+
+def test_who_only_follows_an_order_does_not_cancel_it_by_hanging_up():
+    async def test():
+        async with open_pizzeria(pace=0.2) as (_, url):
+            line = await Line.open(url)
+            line.request("POST", "/orders", MARGHERITA)
+            _, headers = await line.head()
+            reader = await Line.open(url)
+            reader.request("GET", "/orders/one/events")
+            await reader.head()
+            await reader.chunk()
+            await reader.hang_up()
+            assert json.loads(await line.body(headers))["status"] == "completed"
+            await line.hang_up()
+
+    run(test)
+
+
+def test_a_deadline_is_passed_on_as_the_time_that_is_left():
+    async def test():
+        async with open_pizzeria(pace=1) as (shop, url):
+            said = []
+            shop.events.subscribe(lambda event: said.append(event.text) if isinstance(event, Said) else None)
+            body = (await ask(url, "POST", "/orders", MARGHERITA, Time_Left="0.2"))[2]
+            assert json.loads(body)["status"] == "cancelled"
+            assert said[-1] == "🚫 Order cancelled by deadline."
+            assert shop.ledger.kept() == 0
+
+    run(test)
+
+
+def test_a_service_that_is_gone_makes_the_order_fail_in_words():
+    async def test():
+        async with open_pizzeria() as (shop, url):
+            shop._kitchen_service.connect(shop._kitchen_service._client, "http://127.0.0.1:9")
+            details = json.loads((await ask(url, "POST", "/orders", MARGHERITA))[2])
+            assert details["status"] == "failed"
+            assert "the kitchen service at http://127.0.0.1:9 does not answer" in details["reason"]
+            assert [entry.step for entry in shop.ledger.entries("one")] == ["authorize", "capture", "refund"]
+
+    run(test)
+
+
+def test_closing_time_cancels_what_is_under_way():
+    async def test():
+        shop = WebPizzeria()
+        async with nothing_left():
+            async with serving(order_service(shop)) as url:
+                line = await Line.open(url)
+                line.request("POST", "/orders", MARGHERITA)
+                await seen(shop.payment_log, 1)
+            await line.hang_up()
+        assert [entry.step for entry in shop.ledger.entries("one")] == ["authorize", "void"]
+
+    run(test)
+
+
+def test_an_order_is_placed_once():
+    async def test():
+        async with open_pizzeria(pace=0) as (_, url):
+            assert (await ask(url, "POST", "/orders", MARGHERITA))[0] == 201
+            status, _, body = await ask(url, "POST", "/orders", MARGHERITA)
+            assert status == 409
+            assert "order one has been placed before" in body
+
+    run(test)
+
+
+def test_the_services_run_only_inside_their_block():
+    async def test():
+        shop = WebPizzeria(Ledger())
+        with pytest.raises(RuntimeError, match="inside `async with` the pizzeria"):
+            await shop.place_order(Order("Funghi", "7 Side Alley"))
+        async with shop:
+            with pytest.raises(RuntimeError, match="are running already"):
+                await shop.__aenter__()
+
+    run(test)
+
+
+def test_a_counter_works_over_http_and_its_cancel_hangs_up():
+    async def test():
+        async with open_pizzeria(pace=0.1) as (shop, url):
+            counter = OrderCounter(OnlinePizzeria(url))
+            counter.place.click()
+            await counter.finished()
+            paying = asyncio.create_task(seen(shop.payment_log, 1))
+            counter.place.click()
+            await paying
+            counter.cancel.click()
+            first, second = await counter.finished()
+            assert (first.status, first.charged, first.message_sent) == ("completed", 950, True)
+            assert (second.status, second.kept, second.kitchen_started) == ("cancelled", 0, False)
+            assert second.lines[-1] == "🚫 Order cancelled by user."
+            assert shop.ledger.kept() == 950
+
+    run(test)
+
+
+def test_a_customer_hears_of_a_failure_in_words():
+    async def test():
+        async with open_pizzeria() as (shop, url):
+            customer = OnlinePizzeria(url)
+            shop._kitchen_service.connect(shop._kitchen_service._client, "http://127.0.0.1:9")
+            with pytest.raises(ServiceError, match="the kitchen service"):
+                await customer.place_order(Order("Funghi", "7 Side Alley"))
+            order = Order("Funghi", "7 Side Alley", "one")
+            await ask(url, "POST", "/orders", MARGHERITA)
+            with pytest.raises(ServiceError, match="has been placed before"):
+                await customer.place_order(order)
+        with pytest.raises(ServiceError, match="does not answer"):
+            await customer.place_order(Order("Funghi", "7 Side Alley"))
+
+    run(test)
+
+
+def test_a_token_cancelled_beforehand_orders_nothing():
+    async def test():
+        async with open_pizzeria() as (shop, url):
+            source = CancellationTokenSource()
+            source.cancel()
+            receipt = await OnlinePizzeria(url).place_order(Order("Funghi", "7 Side Alley"), source.token)
+            assert (receipt.status, receipt.charged) == ("cancelled", 0)
+            assert shop.ledger.entries() == []
+
+    run(test)
+
+
+def test_uvicorn_serves_the_app_by_its_name(tmp_path):
+    program = [sys.executable, "-m", "uvicorn", "pizzeria.web:app", "--host", "127.0.0.1", "--port", "0"]
+    server = subprocess.Popen(program, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    try:
+        url = next(line.split(" on ")[1].split()[0] for line in server.stderr if "running on" in line)
+        with urlopen(f"{url}/openapi.json", timeout=20) as answer:
+            assert "/orders/{id}/events" in json.load(answer)["paths"]
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=20)
