@@ -7,6 +7,7 @@ import time
 
 from cancellation import OperationCanceledError
 from pizzeria.cluster import travel
+from pizzeria.cluster.branch import Branch
 
 
 def touch(directory, name):
@@ -79,10 +80,10 @@ def close(dask_worker):
     dask_worker.loop.add_callback(dask_worker.close)
 
 
-def set_pace(dask_worker, name, pace):
-    """Of a branch whose name begins with `name`."""
-    for plugin_name, plugin in dask_worker.plugins.items():
-        if plugin_name.startswith(name):
+def set_pace(dask_worker, pace):
+    """Of every branch."""
+    for plugin in dask_worker.plugins.values():
+        if isinstance(plugin, Branch):
             plugin._shop.pace = pace
 
 

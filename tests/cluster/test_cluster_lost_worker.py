@@ -71,7 +71,7 @@ def test_a_killed_worker_loses_no_order_and_charges_none_twice(client):
 @pytest.mark.parametrize("state", [OrderState.PAYING, OrderState.COOKING])
 def test_orders_of_a_killed_worker_can_be_cancelled(client, state):
     async def main():
-        async with ClusterPizzeria(client, ovens=10, pace=0.3) as shop:
+        async with ClusterPizzeria(client, ovens=10, pace=0.2) as shop:
             all_there = started(shop, 10, state)
             with CancellationTokenSource() as source:
                 tasks = [asyncio.create_task(shop.place_order(order, source.token)) for order in orders(10)]
@@ -95,7 +95,7 @@ def test_an_order_that_is_with_the_courier_is_not_made_again(client):
             ready, handed_over = started(shop, 1, OrderState.READY), started(shop, 1, OrderState.HANDED_OVER)
             task = asyncio.create_task(shop.place_order(*orders(1)))
             await asyncio.wait_for(ready.wait(), 30)
-            await asyncio.to_thread(client.run, cluster_tasks.set_pace, name="pizzeria-", pace=1000)  # the message's
+            await asyncio.to_thread(client.run, cluster_tasks.set_pace, pace=1000)  # the message's
             await asyncio.wait_for(handed_over.wait(), 30)
             await asyncio.to_thread(kill_a_busy_worker, client)
             receipt = await asyncio.wait_for(task, 40)
@@ -108,7 +108,7 @@ def test_an_order_that_is_with_the_courier_is_not_made_again(client):
 
 def test_a_worker_that_is_retired_hands_its_orders_to_others(client, late_worker):
     async def main():
-        async with ClusterPizzeria(client, ovens=10, pace=0.3) as shop:
+        async with ClusterPizzeria(client, ovens=10, pace=0.2) as shop:
             cooking = started(shop, 30, OrderState.COOKING)
             with late_worker as address:
                 tasks = [asyncio.create_task(shop.place_order(order)) for order in orders(30)]
@@ -131,7 +131,7 @@ def test_a_worker_that_closes_in_the_middle_of_an_order_undoes_nothing(client, l
     """Dask then stops its tasks with a CancelledError, which is no cancel by anybody."""
 
     async def main():
-        async with ClusterPizzeria(client, ovens=30, pace=0.3) as shop:
+        async with ClusterPizzeria(client, ovens=30, pace=0.2) as shop:
             cooking = started(shop, 30, OrderState.COOKING)
             with late_worker as address:
                 tasks = [asyncio.create_task(shop.place_order(order)) for order in orders(30)]

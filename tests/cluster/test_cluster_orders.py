@@ -2,9 +2,10 @@ import asyncio
 import time
 from collections import Counter
 
+import cluster_tasks
 import pytest
 from conftest import THREADS
-from distributed import Client
+from distributed import Client, Future
 
 from cancellation import CancellationToken, CancellationTokenSource
 from pizzeria import Ledger, LedgerError, Order, OrderCounter, OrderState, Pizzeria
@@ -208,6 +209,54 @@ def test_closing_the_pizzeria_cancels_what_is_under_way(client):
             await all_are(OrderState.PAYING, shop, 1)
         assert (await task).lines[-1] == "🚫 Order cancelled by closing time."
         assert shop.ledger.kept() == 0
+
+    asyncio.run(main())
+
+
+def test_when_its_client_is_closed_an_order_is_undone_and_no_other_is_taken(cluster, client):
+    async def main():
+        leaving = await asyncio.to_thread(Client, cluster, set_as_default=False)
+        async with ClusterPizzeria(leaving, pace=SLOW) as shop:
+            task = place(shop, new_order())
+            await all_are(OrderState.PAYING, shop, 1)
+            await asyncio.to_thread(leaving.close)
+            with pytest.raises(ConnectionError, match="the cluster has gone"):
+                await asyncio.wait_for(task, 30)
+            assert [entry.step for entry in shop.ledger.entries()] == ["authorize", "void"]
+            with pytest.raises(ConnectionError, match="the client is closed"):
+                await shop.place_order(new_order())
+
+    asyncio.run(main())
+
+
+def test_an_order_whose_future_dask_is_told_to_cancel_is_undone(client):
+    """Dask lets its worker go on; the token stops it."""
+
+    async def main():
+        order = new_order()
+        async with ClusterPizzeria(client, pace=0.2) as shop:
+            task = place(shop, order)
+            await all_are(OrderState.COOKING, shop, 1)
+            await asyncio.to_thread(client.run, cluster_tasks.set_pace, pace=1000)
+            await asyncio.to_thread(Future(f"order-{order.id}", client).cancel, force=True)
+            with pytest.raises(ConnectionError, match="told to forget the order"):
+                await task
+            assert [entry.step for entry in shop.ledger.entries()] == ["authorize", "capture", "refund"]
+
+    asyncio.run(main())
+
+
+def test_a_task_that_is_cancelled_twice_still_has_its_order_undone(client):
+    async def main():
+        async with ClusterPizzeria(client, pace=SLOW) as shop:
+            task = place(shop, new_order())
+            await all_are(OrderState.PAYING, shop, 1)
+            task.cancel()
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert [entry.step for entry in shop.ledger.entries()] == ["authorize", "void"]
 
     asyncio.run(main())
 

@@ -172,6 +172,14 @@ def test_ten_thousand_sources_that_were_never_cancelled_leave_nothing(client):
     gc.collect()
 
 
+def test_a_name_that_is_put_away_and_taken_again_at_once_can_be_cancelled(client, source, other_client):
+    with ClusterTokenSource(other_client, source.name):
+        pass
+    with ClusterTokenSource(other_client, source.name) as button:
+        button.cancel()
+        assert source.token.wait(30)
+
+
 def test_only_the_first_cancel_counts(source):
     heard = []
     source.token.register(lambda: heard.append(source.cancel("again")))

@@ -46,6 +46,7 @@ class Branch(WorkerPlugin):
 
     def teardown(self, worker: Worker) -> None:
         self._receiver.disconnect(self.name)
+        self._desk.hear(None)  # whoever still waits for an answer will get none
 
     async def serve(self, order: Order, token: CancellationToken, pace: float) -> None:
         """Serve the order, or what is left of it to do where another worker had begun it, and was lost."""

@@ -8,6 +8,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, cast
 
 from distributed import Client
@@ -36,7 +38,7 @@ class Line:
         self._client = weakref.ref(cast(Any, client))  # distributed has types for half of it
         self._loop = cast(Any, client.loop)
         self._outbox: deque[tuple[str, object]] = deque()
-        self._open = False
+        self.is_open = False
         self._opening: asyncio.Task[None] | None = None
         self.sources: weakref.WeakValueDictionary[str, CancellationTokenSource] = weakref.WeakValueDictionary()
         self.channels: dict[str, Callable[[str, bytes], object]] = {}  # called with a worker's address and its words
@@ -63,18 +65,15 @@ class Line:
         if client is not None:
             client._stream_handlers[OP] = self._heard
             await client.run_on_scheduler(install)
-            self._open = True
+            self.is_open = True
             self._flush()
 
     def _flush(self) -> None:
-        if not self._open:
+        if not self.is_open:
             return  # as soon as it is, all that waits goes out
-        message: dict[str, Any] = {}
-        while self._outbox:
-            kind, content = self._outbox.popleft()
-            message.setdefault(kind, []).append(content)
-        if message:
-            self._send_now({"op": OP, **message})
+        messages = [self._outbox.popleft() for _ in range(len(self._outbox))]
+        for kind, group in groupby(messages, itemgetter(0)):
+            self._send_now({"op": OP, kind: [message for _, message in group]})
 
     def _send_now(self, message: dict[str, Any]) -> None:
         client = self._client()

@@ -16,6 +16,7 @@ from pizzeria.cluster.branch import Branch, serve_order
 from pizzeria.cluster.desk import Desk
 from pizzeria.cluster.line import line_of
 from pizzeria.cluster.source import ClusterTokenSource
+from pizzeria.cluster.switchboard import plugin_name
 from pizzeria.events import Event, Line, Money, StateChanged
 from pizzeria.ledger import Ledger
 from pizzeria.order import Order, OrderState
@@ -51,7 +52,7 @@ class ClusterPizzeria(Pizzeria):
             raise TypeError(f"client must be a distributed.Client, not {client!r}")
         super().__init__(ledger, ovens, pace, heeds_token)
         self._client: Any = client  # distributed has types for half of it
-        self._name = f"pizzeria-{uuid4().hex}"  # of its branches
+        self._name = plugin_name(client.id, uuid4().hex)  # of its branches
         self._branches = Branch(self._name, client.id, ovens, time.time())
         self._line = line_of(client)
         self._desk = Desk(self.ledger, self._answer, self._pass_on, self._note)
@@ -68,9 +69,11 @@ class ClusterPizzeria(Pizzeria):
     async def close(self) -> None:
         """Cancel what is under way, wait for its end, and close the branches on the workers."""
         for stop in list(self._under_way.values()):
-            stop.cancel(CLOSING_TIME)
+            if not stop.is_cancellation_requested:
+                stop.cancel(CLOSING_TIME)
         await asyncio.gather(*self._under_way, return_exceptions=True)
-        await self._on_clients_loop(self._close_branches())
+        if self._client.status == "running":
+            await self._on_clients_loop(self._close_branches())
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,6 +85,8 @@ class ClusterPizzeria(Pizzeria):
         if token.is_cancellation_requested or self.ledger.entries(order.id):
             await super()._serve(order, token)  # undone, or refused: no worker is needed for that
             return
+        if self._client.status in ("closing", "closed"):
+            raise ConnectionError("the client is closed: its workers cannot be reached any more")
         self._loop = asyncio.get_running_loop()
         with ClusterTokenSource(self._client, order.id) as stop:
             with token.unsafe_register(lambda: stop.cancel(token.reason)):
@@ -95,13 +100,16 @@ class ClusterPizzeria(Pizzeria):
         self._under_way[work] = stop
         work.add_done_callback(self._under_way.pop)
         try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:  # of the caller's task: the order is undone first
-            stop.cancel()
-            if not await work:
-                await super()._serve(order, stop.token)
-            raise
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:  # of the caller's task: the order is undone first
+                stop.cancel()
+                await asyncio.wait({work})
+                if not work.result():
+                    await super()._serve(order, stop.token)
+                raise
         except Exception as error:
+            stop.cancel()  # a worker may still be about it
             if not self._receipts[order.id].status.is_final:
                 self._give_up(order, error)
             raise
@@ -129,7 +137,7 @@ class ClusterPizzeria(Pizzeria):
         await self._client.register_plugin(self._branches)
 
     async def _close_branches(self) -> None:
-        if self._opening is not None and self._client.status == "running":
+        if self._opening is not None:
             with suppress(OSError):  # a worker that is gone has nothing to put away
                 await self._client.unregister_worker_plugin(self._name)
         self._opening = None
@@ -154,15 +162,18 @@ class ClusterPizzeria(Pizzeria):
         try:
             with token.unsafe_register(loop.call_soon_threadsafe, take_back):
                 error = await end
+            status = future.status
         except asyncio.CancelledError:
             if taken_back:
                 return False
-            raise ConnectionError("the cluster has gone, or forgotten the order") from None
+            status, error = "cancelled", None  # the client's loop ends
         finally:
             self._desk.close(order.id)
             future.release()
         if error is not None:
             raise error
+        if status != "finished":  # of a cancelled future Dask says that it has no error
+            raise ConnectionError("the cluster has gone, or was told to forget the order")
         return True
 
     def _submit(self, order: Order, token: CancellationToken) -> asyncio.Future[Any]:

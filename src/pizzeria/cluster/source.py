@@ -29,10 +29,13 @@ class ClusterTokenSource:
     """
 
     def __init__(self, client: Client, name: str | None = None) -> None:
-        """`ValueError` if this client has a source of that name already."""
+        """`ValueError` if this client has a source of that name already. The first source of a client that is not
+        asynchronous waits until the workers can hear of cancels; what prevents that comes out."""
         if not isinstance(client, Client):
             raise TypeError(f"client must be a distributed.Client, not {client!r}")
         self._line = line_of(client)
+        if not self._line.is_open and not client.asynchronous:
+            client.sync(self._line.ready)  # type: ignore[no-untyped-call]
         self.name = uuid4().hex if name is None else name
         self._source = CancellationTokenSource()
         if self._line.sources.setdefault(self.name, self._source) is not self._source:

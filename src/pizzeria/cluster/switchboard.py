@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,6 +18,11 @@ from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin
 from pizzeria.cluster import travel
 
 OP = "cancellation"  # the name of the messages, of the plugins and of the scheduler's extension
+
+
+def plugin_name(client: str, name: str = "") -> str:
+    """Of a plugin on the workers that is to go with its client."""
+    return f"{OP}/{client}/{name}"
 
 
 @dataclass(slots=True)
@@ -33,6 +39,7 @@ class Switchboard(SchedulerPlugin):
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._shared: dict[str, _Shared] = {}
+        self._tidying: set[asyncio.Task[None]] = set()
         scheduler.stream_handlers[OP] = self._heard
         scheduler.add_plugin(self, name=OP)
         self.ready = asyncio.ensure_future(
@@ -50,12 +57,20 @@ class Switchboard(SchedulerPlugin):
             scheduler.worker_send(worker, {"op": OP, "canceled": canceled})
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
-        """Its orders stop: nobody waits for them any more."""
+        """Its orders stop: nobody waits for them any more. Its plugins go."""
         reason = travel.pack(ConnectionError("the client that placed it has gone"))
         travel.abandon(client, reason)
         self._tell_workers(left=(client, reason))
         mine = [name for name, shared in self._shared.items() if client in shared.clients]
         self._heard(client=client, closed=mine)
+        for name in [name for name in scheduler.worker_plugins if name.startswith(plugin_name(client))]:
+            task = asyncio.ensure_future(self._unregister(name))
+            self._tidying.add(task)
+            task.add_done_callback(self._tidying.discard)
+
+    async def _unregister(self, name: str) -> None:
+        with suppress(OSError, ValueError):  # of a worker that goes at this moment, or of one who was faster
+            await self._scheduler.unregister_worker_plugin(None, name)
 
     def _heard(
         self,

@@ -20,7 +20,7 @@ from pizzeria.ledger import Entry
 class Telephone(Bank):
     """The client's ledger, as the services on a worker reach it. Used on the worker's loop.
 
-    What a step refuses comes out as the ledger raised it; `ConnectionError` once the client has gone.
+    What a step refuses comes out as the ledger raised it; `ConnectionError` once the desk is closed.
     """
 
     def __init__(self, worker: Worker, client: str, channel: str) -> None:
@@ -111,4 +111,4 @@ class Telephone(Bank):
 
 
 def _gone() -> ConnectionError:
-    return ConnectionError("the client that keeps the ledger has gone")
+    return ConnectionError("the desk at the client that keeps the ledger is closed")
