@@ -1,9 +1,8 @@
 import nbformat
 import pytest
 import spelling
-from pages import NOTEBOOKS, READMES, ROOT
+from pages import ASSIGNMENTS, NOTEBOOKS, READMES, ROOT
 
-ASSIGNMENTS = sorted((ROOT / "notebooks" / "assignments" / "source").rglob("*.ipynb"))
 TOKEN = sorted((ROOT / "src" / "cancellation").glob("*.py"))
 
 
@@ -19,7 +18,7 @@ def test_no_word_of_the_readmes_and_the_packages_is_misspelt():
     assert spelling.misspelt(*READMES, ROOT / "src", ROOT / "Makefile", ROOT / "pyproject.toml") == []
 
 
-@each(NOTEBOOKS + READMES)
+@each(NOTEBOOKS + ASSIGNMENTS + READMES)
 def test_prose_is_british(path):
     assert spelling.american_words(path) == []
 

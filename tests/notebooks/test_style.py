@@ -2,7 +2,7 @@ import nbformat
 import pytest
 import rules
 from guard import KERNELSPEC
-from pages import LESSONS, NOTEBOOKS, READMES, ROOT
+from pages import ASSIGNMENTS, LESSONS, NOTEBOOKS, READMES, ROOT
 from style import Sizes, sizes, table
 
 
@@ -50,17 +50,17 @@ def test_every_exercise_has_a_goal_a_stub_a_check_and_a_folded_solution_that_say
     assert rules.exercises(path) == []
 
 
-@each(NOTEBOOKS)
+@each(NOTEBOOKS + ASSIGNMENTS)
 def test_every_diagram_has_a_title_and_its_words_below(path):
     assert rules.diagrams(path) == []
 
 
-@each(NOTEBOOKS + READMES)
+@each(NOTEBOOKS + ASSIGNMENTS + READMES)
 def test_every_picture_has_its_words(path):
     assert rules.pictures(path) == []
 
 
-@each(NOTEBOOKS + READMES)
+@each(NOTEBOOKS + ASSIGNMENTS + READMES)
 def test_every_relative_link_leads_to_a_file_and_a_heading_that_exist(path):
     assert [found for found in rules.relative_links(path) if not found.startswith(tuple(IN_PREPARATION))] == []
 
