@@ -16,18 +16,19 @@ SHORT_GOAL = 240  # characters: two lines of source, which a page shows as one o
 
 def size(path):
     its = sizes(path)
-    least_cells, most_cells = (10, 25) if path.stem == FIRST else (25, 65)
-    least_words, most_words = (12, 60) if path.stem == FIRST else (12, 26)
-    holds = {
-        f"{its.cells} cells, not {least_cells} to {most_cells}": least_cells <= its.cells <= most_cells,
-        f"the median code cell has {its.median} lines, not 2 to 4": 2 <= its.median <= 4,
-        f"one code cell in ten has more than 10 lines: p90 is {its.p90}": its.p90 <= 10,
-        f"a code cell has {its.most} lines, more than 20": its.most <= 20,
-        f"{its.words_a_line} words a code line, not {least_words} to {most_words}": least_words
-        <= its.words_a_line
-        <= most_words,
+    first = path.stem == FIRST
+    bounds = {
+        "cells": (its.cells, (10, 25) if first else (25, 65)),
+        "lines in the median code cell": (its.median, (2, 4)),
+        "lines in nine of ten code cells at most": (its.p90, (1, 10)),
+        "lines in the longest code cell": (its.most, (1, 20)),
+        "words a code line": (its.words_a_line, (12, 60) if first else (12, 26)),
     }
-    return [complaint for complaint, good in holds.items() if not good]
+    return [
+        f"{number} {what}, not {least} to {most}"
+        for what, (number, (least, most)) in bounds.items()
+        if not least <= number <= most
+    ]
 
 
 def opening(path):

@@ -14,20 +14,16 @@ from pages import cells, markdown, without_code
 
 # American words that a British text may hold as well: in another sense, or in both spellings.
 ALSO_BRITISH = {
-    *(
-        "biased",
-        "dialog",
-        "dialogs",
-        "focused",
-        "focuses",
-        "focusing",
-        "judgment",
-        "license",
-        "licensed",
-        "meter",
-        "meters",
-    ),
-    *("practice", "practices", "program", "story", "stories", "writable"),
+    "dialog",
+    "focused",
+    "judgment",
+    "license",
+    "meter",
+    "practice",
+    "program",
+    "stories",
+    "story",
+    "writable",
 }
 
 
@@ -36,7 +32,7 @@ def american():
     pairs = (Path(codespell_lib.__file__).parent / "data" / "dictionary_en-GB_to_en-US.txt").read_text().split()
     words = {american: british for british, american in (pair.split("->") for pair in pairs)}
     words |= {"canceler": "canceller", "cancelers": "cancellers"}
-    return {word: words[word] for word in words if not re.search("iz", word) and word not in ALSO_BRITISH}
+    return {word: words[word] for word in words if "iz" not in word and word not in ALSO_BRITISH}
 
 
 def misspelt(*files):
@@ -64,19 +60,15 @@ def american_words(path):
 
 def british_names(path):
     """Names that this code makes and spells "cancelled". .NET's is "canceled"; Python's own are attributes."""
-    found = []
+    british, found = re.compile("cancelled|cancelling|canceller", re.IGNORECASE), []
     for source in sources(path):
         before = ""
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             name = token.string
-            if (
-                token.type == tokenize.NAME
-                and re.search("cancelled|cancelling|canceller", name, re.I)
-                and before != "."
-            ):
+            if token.type == tokenize.NAME and british.search(name) and before != "." and name != "CancelledError":
                 found.append(name)
             before = name
-    return [name for name in found if name != "CancelledError"]
+    return found
 
 
 def sources(path):
