@@ -4,12 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from traitlets.config import get_config
-
 # nbgrader calls `alembic` by name: let it be found also where the environment is not activated.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
-c = get_config()
+c = get_config()  # noqa: F821  (nbgrader gives it to this file)
 
 c.CourseDirectory.course_id = "art-of-stopping"
 c.CourseDirectory.root = str(Path(__file__).parent)
