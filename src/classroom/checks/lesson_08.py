@@ -1,0 +1,175 @@
+"""Checks of lesson 08, Money and cleanup."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable
+
+from cancellation import CancellationToken, CancellationTokenSource, OperationCanceledError
+from classroom.verdict import Verdict, not_yet, outcome_of, well_done
+
+_ENDLESS = "WITH RECURSIVE n(i) AS (SELECT begun() UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+_LIMIT = 5.0  # seconds; only an answer that does not stop waits for them
+
+
+def check_due(due: Callable[[list[str]], object]) -> Verdict:
+    """The step that undoes an order."""
+    for steps, expected in (
+        (["authorize"], "void"),
+        (["authorize", "capture"], "refund"),
+        (["authorize", "capture", "settle"], None),
+        (["authorize", "capture", "refund"], None),
+        (["authorize", "void"], None),
+        ([], None),
+    ):
+        try:
+            answer = due(list(steps))
+        except Exception as error:
+            return not_yet(f"for the steps {steps} it raised {error!r}.")
+        if answer != expected:
+            return not_yet(f"for the steps {steps} it should return {expected!r}, but returned {answer!r}.")
+    return well_done("What was set aside is voided, what was taken is refunded, and what has ended is left alone.")
+
+
+class _Bank:
+    """Writes down what was done, looks at each token, and lets the customer or a failure in at a chosen step."""
+
+    def __init__(self, cancel_at: str | None = None, fail_at: str | None = None) -> None:
+        self.source = CancellationTokenSource()
+        self.done: list[str] = []
+        self._cancel_at = cancel_at
+        self._fail_at = fail_at
+
+    async def step(self, name: str, token: CancellationToken) -> None:
+        token.throw_if_cancellation_requested()
+        if name == self._cancel_at:
+            self.source.cancel()
+        if name == self._fail_at:
+            raise RuntimeError(f"{name} failed")
+        token.throw_if_cancellation_requested()
+        self.done.append(name)
+
+    async def authorize(self, token: CancellationToken) -> None:
+        await self.step("authorize", token)
+
+    async def capture(self, token: CancellationToken) -> None:
+        await self.step("capture", token)
+
+    async def undo(self, token: CancellationToken) -> None:
+        await self.step("undo", token)
+
+    async def cook(self, token: CancellationToken) -> str:
+        await self.step("cook", token)
+        return "pizza"
+
+
+PayAndCook = Callable[[_Bank, Callable[[CancellationToken], Awaitable[str]], CancellationToken], Awaitable[object]]
+
+
+async def check_pay_and_cook(pay_and_cook: PayAndCook) -> Verdict:
+    """A payment that is undone whatever goes wrong behind it."""
+    paid = ["authorize", "capture", "cook"]
+    for bank, expected, error, words in (
+        (_Bank(), paid, None, "when nothing goes wrong"),
+        (_Bank(cancel_at="cook"), ["authorize", "capture", "undo"], OperationCanceledError, "cancelled in the kitchen"),
+        (_Bank(fail_at="cook"), ["authorize", "capture", "undo"], RuntimeError, "when the oven breaks"),
+        (_Bank(cancel_at="capture"), ["authorize", "undo"], OperationCanceledError, "cancelled during the capture"),
+        (_Bank(cancel_at="authorize"), [], OperationCanceledError, "cancelled before the money is authorized"),
+    ):
+        outcome = await outcome_of(pay_and_cook, bank, bank.cook, bank.source.token)
+        if bank.done != expected:
+            hint = ""
+            if "undo" in expected and "undo" not in bank.done:
+                hint = " The payment is not undone: was `undo` called, and with which token?"
+            return not_yet(f"{words} the bank should have done {expected}, but did {bank.done}.{hint}")
+        if error is None and (outcome.error is not None or outcome.result != "pizza"):
+            return not_yet(f"{words} it should return 'pizza', but {_seen(outcome.error, outcome.result)}.")
+        if error is not None and not isinstance(outcome.error, error):
+            return not_yet(f"{words} the error is to pass, but it {_seen(outcome.error, outcome.result)}.")
+    return well_done("Cancelled or broken, at whatever step: the payment is undone once, and the caller knows.")
+
+
+def _seen(error: BaseException | None, result: object) -> str:
+    return f"raised {error!r}" if error is not None else f"returned {result!r}"
+
+
+FirstRow = Callable[[sqlite3.Connection, str, CancellationToken], object]
+
+
+def check_first_row(first_row: FirstRow) -> Verdict:
+    """A query that a token stops, and a connection that is good afterwards."""
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    try:
+        return _check_first_row(first_row, connection)
+    finally:
+        connection.close()
+
+
+def _check_first_row(first_row: FirstRow, connection: sqlite3.Connection) -> Verdict:
+    begun = threading.Event()
+
+    def tell() -> int:
+        begun.set()
+        return 1
+
+    connection.create_function("begun", 0, tell)
+
+    source = CancellationTokenSource()
+    try:
+        answer = first_row(connection, "SELECT 6 * 7", source.token)
+    except Exception as error:
+        return not_yet(f"asked for 6 * 7, with a token that nobody cancels, it raised {error!r}.")
+    if answer != (42,):
+        return not_yet(f"asked for 6 * 7 it should return the row (42,), but returned {answer!r}.")
+    try:
+        first_row(connection, "SELECT nothing FROM nowhere", source.token)
+    except sqlite3.OperationalError:
+        pass
+    except Exception as error:
+        return not_yet(f"asked about a table that does not exist it raised {error!r}: that was no cancel.")
+
+    ended: list[BaseException | None] = []
+
+    def ask() -> None:
+        try:
+            first_row(connection, _ENDLESS, source.token)
+        except Exception as error:
+            ended.append(error)
+        else:
+            ended.append(None)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    begun.wait(_LIMIT)
+    source.cancel()
+    thread.join(1)
+    stopped = not thread.is_alive()
+    while thread.is_alive():
+        connection.interrupt()
+        thread.join(0.1)
+    if not stopped:
+        return not_yet("its token was cancelled in the middle of an endless query, and the query went on.")
+    if not isinstance(ended[0], OperationCanceledError):
+        return not_yet(f"cancelled in the middle of a query it {_seen(ended[0], None)}, not an OperationCanceledError.")
+
+    later = CancellationTokenSource()
+    try:
+        if first_row(connection, "SELECT 6 * 7", later.token) != (42,):
+            return not_yet("after a cancelled query the connection does not answer any more.")
+        interrupted = _is_interrupted_by(later, connection)
+    except Exception as error:
+        return not_yet(f"after a cancelled query it raised {error!r} for the next, whose token nobody had cancelled.")
+    if interrupted:
+        return not_yet("a token that was cancelled after its answer had come interrupted somebody else's query.")
+    return well_done("The query stops, the caller knows why, and the connection is good for the next question.")
+
+
+def _is_interrupted_by(source: CancellationTokenSource, connection: sqlite3.Connection) -> bool:
+    """Whether a cancel stops a query of somebody else, who knows nothing of tokens."""
+    connection.create_function("rest", 0, source.cancel)
+    try:
+        connection.execute("SELECT rest() UNION ALL SELECT 2").fetchall()
+    except sqlite3.OperationalError:
+        return True
+    return False
