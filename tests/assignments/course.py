@@ -79,7 +79,7 @@ class Submission:
 _seen = {}
 
 
-def grade(assignment, submission):
+def grade(assignment, submission, start):
     """By graded cell, the verdict: as nbgrader comes to it with this course's config, but without nbgrader.
 
     A test and the very statements that it needs are run once: the reference's many parts in the zoo are the same.
@@ -92,7 +92,7 @@ def grade(assignment, submission):
         test = read_graded_cell(cell.source)
         key = test, answer_to(test.test, others)
         if key not in _seen:
-            _seen[key] = test.verdict(others, limit=submission.limit)
+            _seen[key] = test.verdict(others, limit=submission.limit, start=start)
         return nbgrader_id(cell), _seen[key]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

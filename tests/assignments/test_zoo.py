@@ -1,33 +1,38 @@
 """Wrong submissions lose exactly the points of their mistake, and are told of it; right ones get full marks."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from course import ASSIGNMENTS, Submission, grade, points
 from submissions import RIGHT, WRONG
 
-
-def case(key):
-    return " ".join(key) if isinstance(key, tuple) else key
-
-
-@pytest.mark.parametrize("assignment", ASSIGNMENTS)
-def test_the_reference_gets_full_marks(assignment):
-    verdicts = grade(assignment, Submission())
-    assert {cell: verdict for cell, verdict in verdicts.items() if not verdict.passed} == {}
-    assert verdicts.keys() == points(assignment).keys()
+REFERENCE = {(assignment, "the reference"): Submission() for assignment in ASSIGNMENTS}
+ALL = REFERENCE | RIGHT | WRONG
 
 
-@pytest.mark.parametrize("key", RIGHT, ids=case)
-def test_a_right_answer_written_differently_gets_full_marks(key):
-    verdicts = grade(key[0], RIGHT[key])
-    assert {cell: verdict for cell, verdict in verdicts.items() if not verdict.passed} == {}
+@pytest.fixture(scope="module")
+def verdicts(request, start):
+    """By submission, the verdicts of those that are to be tested: three at a time, for many of them mostly wait."""
+    wanted = [
+        item.callspec.params["key"] for item in request.session.items if "verdicts" in getattr(item, "fixturenames", ())
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        yield {key: pool.submit(grade, key[0], ALL[key], start) for key in wanted}
+        pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("key", WRONG, ids=case)
-def test_a_wrong_answer_loses_the_points_of_its_mistake_and_is_told_of_it(key):
-    submission = WRONG[key]
-    lost = {cell: verdict.text for cell, verdict in grade(key[0], submission).items() if not verdict.passed}
-    assert lost.keys() == submission.loses.keys(), lost
-    for cell, words in submission.loses.items():
+@pytest.mark.parametrize("key", REFERENCE | RIGHT, ids=" ".join)
+def test_the_reference_and_right_answers_written_differently_get_full_marks(key, verdicts):
+    found = verdicts[key].result()
+    assert {cell: verdict for cell, verdict in found.items() if not verdict.passed} == {}
+    assert found.keys() == points(key[0]).keys()
+
+
+@pytest.mark.parametrize("key", WRONG, ids=" ".join)
+def test_a_wrong_answer_loses_the_points_of_its_mistake_and_is_told_of_it(key, verdicts):
+    lost = {cell: verdict.text for cell, verdict in verdicts[key].result().items() if not verdict.passed}
+    assert lost.keys() == WRONG[key].loses.keys(), lost
+    for cell, words in WRONG[key].loses.items():
         assert words in lost[cell]
         assert "Read again: lesson" in lost[cell]
 

@@ -12,6 +12,7 @@ import pytest
 from classroom.grading.answer import answer_to
 from classroom.grading.apart import run_apart
 from classroom.grading.graded_cell import LESSONS, read_graded_cell
+from classroom.grading.nursery import nursery
 
 LIMIT = 0.5  # seconds
 BUSY = 10  # seconds more that a busy machine may take
@@ -92,18 +93,35 @@ if sys.platform == "linux":  # elsewhere the system has no such limit
     )
 
 
-@pytest.mark.parametrize("what", HOSTILE)
-def test_an_answer_that(what):
+def tried(what, start=None):
     answer, words = HOSTILE[what]
     swallows = what == "swallows the cancel"  # the loop's time runs there, and only a test can say how much is enough
     test = "expect((await ending_of(work)).ended, 'it did not end')" if swallows else "await work()"
+    return words, run_apart(test, [answer], limit=LIMIT, start=start)
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_an_answer_that(what):
     before = set(threading.enumerate())
     started = time.monotonic()
-    verdict = run_apart(test, [answer], limit=LIMIT)
+    words, verdict = tried(what)
     assert not verdict.passed
     assert words in verdict.text
     assert time.monotonic() - started < LIMIT + 2 + BUSY
     assert set(threading.enumerate()) <= before
+
+
+def test_the_same_answers_in_processes_of_one_nursery():
+    with nursery() as start, ThreadPoolExecutor(4) as pool:
+        verdicts = list(pool.map(lambda what: tried(what, start), HOSTILE))
+        assert [words for words, verdict in verdicts if verdict.passed or words not in verdict.text] == []
+        assert run_apart("await work()", ["async def work(): ..."], start=start).passed
+
+
+def test_children_of_one_nursery_draw_different_values():
+    with nursery() as start:
+        test = "import random\nraise NotYet(str(random.random()))"
+        assert len({run_apart(test, [], start=start).text for _ in range(3)}) == 3
 
 
 def test_an_answer_is_not_disturbed_by_what_others_do_meanwhile():

@@ -2,7 +2,8 @@
 
     answer.py        of all cells of a notebook, the statements that a test needs
     apart.py         runs answer and test in a process of their own, ends it in time, and brings a verdict back
-    child.py         what happens in that process
+    nursery.py       makes such processes by the dozen, on Linux, from one that has loaded the libraries
+    child.py         what happens in such a process
     time_travel.py   its event loop: time jumps while everybody waits, so that a minute's wait takes no time
     interleaving.py  stops one thread at each of its steps while another one runs: races, found every time
     tools.py         what the text of a test may use

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import IO
 
 from classroom.grading.answer import answer_to
+from classroom.grading.job import Job
 from classroom.verdict import Verdict
 
 LIMIT = 5.0  # seconds
@@ -22,50 +24,79 @@ _START = 60.0  # seconds for Python to start, on however busy a machine
 _GRACE = 2.0  # seconds after the limit for the child to say where it is
 
 
-def run_apart(test: str, cells: Iterable[str], *, limit: float = LIMIT) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that tries a job. `end` ends it and all that it started; twice is as good as once."""
+
+    report: IO[bytes]  # a line when it begins, and one with the verdict
+    printed: IO[bytes]
+    end: Callable[[], None]
+
+
+Start = Callable[[Job, str], Child]  # in this folder
+
+
+def run_apart(test: str, cells: Iterable[str], *, limit: float = LIMIT, start: Start | None = None) -> Verdict:
     """Run the source text `test` against the definitions in `cells` that it names, for at most `limit` seconds.
 
     Passed if the test comes to its end; else the verdict's text says what was seen. The answer is never run in this
-    process, nor can it outlive this call (on Windows, processes that it started can). Blocks the calling thread;
-    thread-safe.
+    process, nor can it outlive this call (on Windows, processes that it started can). `start` makes its process:
+    a fresh one, or one of a `Nursery`. Blocks the calling thread; thread-safe.
     """
     answer = answer_to(test, cells)
-    job = {"answer": answer.source, "unreadable": answer.unreadable, "test": test, "limit": limit}
+    job = Job(answer=answer.source, unreadable=list(answer.unreadable), test=test, limit=limit)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "classroom.grading.child"],  # -P: no module from the folder
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-            start_new_session=True,
-        )
+        child = (start or fresh_process)(job, folder)
         try:
-            return _verdict_of(process, json.dumps(job).encode(), limit)
+            return _verdict_of(child, limit)
         finally:
-            _end(process)
+            child.end()
 
 
-def _verdict_of(process: subprocess.Popen[bytes], job: bytes, limit: float) -> Verdict:
+def fresh_process(job: Job, folder: str) -> Child:
+    """A Python of its own for one job: on every system, and from any state of this process."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "classroom.grading.child"],  # -P: no module from the folder
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        start_new_session=True,
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    report = _Reader(process.stdout)
-    printed = _Reader(process.stderr, at_most=FLOOD, when_more=process.kill)
+
+    def end() -> None:
+        if process.returncode is None:
+            end_group(process.pid)
+        process.kill()
+        process.wait()
+
     with process.stdin:
-        process.stdin.write(job)
+        process.stdin.write(json.dumps(job).encode())
+    return Child(process.stdout, process.stderr, end)
+
+
+def end_group(leader: int) -> None:
+    """End a process that leads a session, and all that it started, where the system has such groups."""
+    if os.name == "posix":
+        with suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def _verdict_of(child: Child, limit: float) -> Verdict:
+    report = _Reader(child.report, lines=2)
+    printed = _Reader(child.printed, at_most=FLOOD, when_more=child.end)
     report.begun.wait(_START)
-    try:
-        process.wait(limit + _GRACE)
-    except subprocess.TimeoutExpired:
-        return Verdict(False, f"it did not end within {limit:g} s, in a call that nothing can interrupt.")
-    _end(process)  # and with it whoever else holds its pipes open
+    ended = report.ended.wait(limit + _GRACE)
+    child.end()  # and with it whoever else holds its pipes open
     report.join(_GRACE)
     printed.join(_GRACE)
     if printed.is_too_much:
-        return Verdict(
-            False, f"it printed more than {FLOOD:,} characters, and was stopped. Print less, and less often."
-        )
+        return Verdict(False, f"it printed more than {FLOOD:,} characters, and was stopped. Print less.")
+    if not ended:
+        return Verdict(False, f"it did not end within {limit:g} s, in a call that nothing can interrupt.")
     try:
         passed, text = json.loads(report.text)
     except ValueError:
@@ -74,24 +105,19 @@ def _verdict_of(process: subprocess.Popen[bytes], job: bytes, limit: float) -> V
     return Verdict(passed, text)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it and all that it started, and put its pipes away."""
-    if os.name == "posix":
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
-
-
 class _Reader(threading.Thread):
     """Reads a pipe to its end, so that nobody waits for it to be read; keeps only the beginning."""
 
-    def __init__(self, pipe: IO[bytes], at_most: int = 100_000, when_more: object = None) -> None:
+    def __init__(
+        self, pipe: IO[bytes], *, lines: int = 0, at_most: int = FLOOD, when_more: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(daemon=True)
         self.text = b""
         self.begun = threading.Event()
+        self.ended = threading.Event()  # the pipe, or so many lines
         self.is_too_much = False
         self._pipe = pipe
+        self._lines = lines
         self._at_most = at_most
         self._when_more = when_more
         self.start()
@@ -104,8 +130,11 @@ class _Reader(threading.Thread):
                 count += len(part)
                 if len(self.text) < 10_000:
                     self.text += part
+                if self._lines and self.text.count(b"\n") >= self._lines:
+                    self.ended.set()
                 if count > self._at_most and not self.is_too_much:
                     self.is_too_much = True
-                    if callable(self._when_more):
+                    if self._when_more is not None:
                         self._when_more()
         self.begun.set()
+        self.ended.set()

@@ -14,8 +14,8 @@ from nbformat import NotebookNode
 from nbgrader import utils  # type: ignore[import-untyped]
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 
-from classroom.grading.apart import LIMIT
 from classroom.grading.graded_cell import read_graded_cell
+from classroom.grading.nursery import nursery
 from classroom.verdict import Verdict
 
 
@@ -29,17 +29,14 @@ class GradeApart(NbGraderPreprocessor):  # type: ignore[misc]
         return nb, resources
 
 
-def verdicts(notebook: Any, *, limit: float = LIMIT) -> list[tuple[Any, Verdict]]:
+def verdicts(notebook: Any) -> list[tuple[Any, Verdict]]:
     """Each auto-graded cell of a submitted notebook with its verdict, in order. Thread-safe."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     graded = [cell for cell in code if utils.is_grade(cell) and not utils.is_solution(cell)]
     answers = [cell.source for cell in code if cell not in graded]
-
-    def verdict(cell: Any) -> Verdict:
-        return read_graded_cell(cell.source).verdict(answers, limit=limit)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(zip(graded, pool.map(verdict, graded), strict=True))
+    with nursery() as start, ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda cell: read_graded_cell(cell.source).verdict(answers, start=start), graded)
+        return list(zip(graded, found, strict=True))
 
 
 def _output(verdict: Verdict) -> Any:

@@ -20,9 +20,10 @@ import warnings
 from contextlib import suppress
 from importlib import import_module
 from types import CodeType, FrameType, ModuleType
-from typing import TypedDict
+from typing import NoReturn
 
 from classroom.grading import time_travel, tools
+from classroom.grading.job import Job
 from classroom.verdict import Verdict
 
 MEMORY = 1 << 30  # bytes
@@ -30,13 +31,6 @@ WATCH = "grading-watch"  # the thread that looks at the clock
 _COMPANIONS = frozenset({WATCH})
 _PATIENCE = 0.5  # seconds for threads to end after the test
 _SHARED = (asyncio, asyncio.events, time, threading, random)  # whoever patches these patches them for everybody
-
-
-class Job(TypedDict):
-    answer: str
-    unreadable: list[str]
-    test: str
-    limit: float
 
 
 class Report:
@@ -50,9 +44,9 @@ class Report:
     def begin(self) -> None:
         os.write(self._descriptor, b"\n")  # imports are over: the limit counts from here
 
-    def end(self, verdict: Verdict) -> None:
+    def end(self, verdict: Verdict) -> NoReturn:
         self._free.acquire()
-        os.write(self._descriptor, json.dumps([verdict.passed, verdict.text[:3000]]).encode())
+        os.write(self._descriptor, json.dumps([verdict.passed, verdict.text[:3000]]).encode() + b"\n")
         os._exit(0)  # no thread, task or exit handler of the answer has a say in it
 
 
@@ -217,17 +211,16 @@ def _place(frames: list[FrameType]) -> str:
     return ""
 
 
-def _import_what_is_named_in(job: Job) -> None:
+def import_what_is_named_in(source: str) -> None:
     """Libraries take their time to load; that time is not the answer's."""
-    for source in (job["answer"], job["test"]):
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.ImportFrom) and not node.level:
-                names = [node.module or ""]
-            else:
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for name in names:
-                with suppress(Exception):  # where it is not there, the import itself will say so
-                    import_module(name)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            with suppress(Exception):  # where it is not there, the import itself will say so
+                import_module(name)
 
 
 def _limit_memory() -> None:
@@ -241,10 +234,11 @@ def _limit_memory() -> None:
         return
 
 
-def main() -> None:
+def run(job: Job) -> NoReturn:
+    """Try the job, report on standard output, and end the process."""
     report = Report()
-    job: Job = json.load(sys.stdin)
-    _import_what_is_named_in(job)
+    import_what_is_named_in(job["answer"])
+    import_what_is_named_in(job["test"])
     _limit_memory()
     trial = Trial(job)
 
@@ -258,4 +252,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(json.load(sys.stdin))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from classroom.grading.apart import LIMIT, run_apart
+from classroom.grading.apart import LIMIT, Start, run_apart
 from classroom.verdict import Verdict
 
 LESSONS = {
@@ -33,9 +33,9 @@ class GradedCell:
     lesson: str  # where to read about it
     test: str
 
-    def verdict(self, cells: Iterable[str], *, limit: float = LIMIT) -> Verdict:
+    def verdict(self, cells: Iterable[str], *, limit: float = LIMIT, start: Start | None = None) -> Verdict:
         """Of the answer in `cells`; see `run_apart`. The text is a sentence or two, and names the lesson."""
-        verdict = run_apart(self.test, cells, limit=limit)
+        verdict = run_apart(self.test, cells, limit=limit, start=start)
         if verdict.passed:
             return Verdict(True, self.title)
         return Verdict(False, f"{self.title}: {verdict.text}{self._read_again()}")

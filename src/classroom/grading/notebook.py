@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from classroom.grading.graded_cell import GradedCell, read_graded_cell
+from classroom.grading.nursery import nursery
 
 _kept: _Cells | None = None  # of this kernel
 
@@ -44,8 +45,8 @@ class _Cells:
     def self_check(self, line: str) -> None:
         """`%self_check 12`: all tests that were run so far, once more, on the code as it is now; 12 is their number."""
         cells = list(self._answers.values())
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            verdicts = list(pool.map(lambda graded: graded.verdict(cells), self._graded.values()))
+        with nursery() as start, ThreadPoolExecutor(os.cpu_count()) as pool:
+            verdicts = list(pool.map(lambda graded: graded.verdict(cells, start=start), self._graded.values()))
         for verdict in verdicts:
             print(verdict)
         passed, known = sum(verdict.passed for verdict in verdicts), int(line)

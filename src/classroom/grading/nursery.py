@@ -1,0 +1,114 @@
+"""Many tests at the price of one start: a process that has loaded the libraries, and forks itself for each job.
+
+It runs no line of an answer itself, and has one thread, so that a fork of it is as good as a fresh process. On Linux
+only: elsewhere a fork is not safe, or not there, and each job gets a fresh process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from classroom.grading.apart import Child, Start, end_group, fresh_process
+from classroom.grading.child import import_what_is_named_in, run
+from classroom.grading.job import Job
+
+_HEAD = struct.Struct("!cI")  # b"S" and the length of a job to start, or b"E" and the process to end
+
+
+@contextmanager
+def nursery() -> Iterator[Start]:
+    """For `run_apart(…, start=…)`, in any number of threads, inside the block."""
+    if sys.platform != "linux":
+        yield fresh_process
+        return
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-P", "-m", "classroom.grading.nursery", str(theirs.fileno())]
+    with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL):
+        theirs.close()
+        yield _Line(ours).start
+        ours.shutdown(socket.SHUT_RDWR)  # it ends when nobody is there to talk to
+
+
+class _Line:
+    """The grading process' end. One order at a time: each is answered at once."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._lock = threading.Lock()
+
+    def start(self, job: Job, folder: str) -> Child:
+        body = json.dumps([job, folder]).encode()
+        report, report_there = os.pipe()
+        printed, printed_there = os.pipe()
+        with self._lock:
+            socket.send_fds(self._line, [_HEAD.pack(b"S", len(body))], [report_there, printed_there])
+            self._line.sendall(body)
+            _, process = _HEAD.unpack(_read(self._line, _HEAD.size))
+        os.close(report_there)
+        os.close(printed_there)
+        ended = threading.Lock()
+
+        def end() -> None:
+            if ended.acquire(blocking=False):
+                with self._lock:
+                    self._line.sendall(_HEAD.pack(b"E", process))
+                    _read(self._line, _HEAD.size)
+
+        return Child(os.fdopen(report, "rb"), os.fdopen(printed, "rb"), end)
+
+
+def _read(line: socket.socket, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        part = line.recv(count - len(found))
+        if not part:
+            raise ConnectionError("the nursery is gone")
+        found += part
+    return found
+
+
+def main(line: socket.socket) -> None:
+    """The nursery itself: start and end processes until nobody is on the line."""
+    while True:
+        head, pipes, _, _ = socket.recv_fds(line, _HEAD.size, 2)
+        if not head:
+            return
+        order, number = _HEAD.unpack(head)
+        if order == b"E":
+            end_group(number)
+            os.waitpid(number, 0)
+            line.sendall(head)
+            continue
+        job, folder = json.loads(_read(line, number))
+        import_what_is_named_in(job["test"])
+        process = os.fork()
+        if process == 0:
+            line.close()
+            _become_child(job, folder, pipes)
+        for pipe in pipes:
+            os.close(pipe)
+        line.sendall(_HEAD.pack(b"S", process))
+
+
+def _become_child(job: Job, folder: str, pipes: list[int]) -> None:
+    os.setsid()
+    os.chdir(folder)
+    for place, pipe in enumerate(pipes, 1):  # standard output is for the report, standard error for what is printed
+        os.dup2(pipe, place)
+        os.close(pipe)
+    random.seed()  # or all children draw the same values
+    run(job)
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as the_line:
+        main(the_line)
