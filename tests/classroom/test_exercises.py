@@ -12,14 +12,15 @@ EXERCISES = {str(exercise): exercise for exercise in exercises()}
 
 
 def check(exercise, answer):
-    """Run `answer` in place of the stub, then the check cell; its verdict. Of the cells above, only definitions run."""
+    """Run `answer` in place of the stub, then the check cell; its verdict. Above, only definitions run."""
     namespace = {"__name__": "__main__"}
     for source in exercise.before:
         tree = ast.parse(source)
         tree.body = [
             node
             for node in tree.body
-            if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef)
+            or (isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.decorator_list)
             or (isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.Name))
         ]
         exec(compile(tree, str(exercise), "exec"), namespace)
