@@ -10,15 +10,16 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cancellation import OperationCanceledError
+from pizzeria.web.request_token import HUNG_UP
 
+_TITLES = {status.value: status.phrase for status in HTTPStatus} | {HUNG_UP: "Client Closed Request"}
 LONGEST_BODY = 64 * 1024  # bytes; an order has some hundred
 _LONGEST_TO_READ_AWAY = 64 * 1024 * 1024  # bytes; of more than that the client sees no answer, but a close
 
 
 def problem(status: int, detail: str) -> JSONResponse:
     """An answer that says what is wrong, and what is allowed."""
-    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    content = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail}
     return JSONResponse(content, status, media_type="application/problem+json")
 
 
@@ -27,7 +28,6 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_middleware(_ShortBodies)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(OperationCanceledError, _canceled)
     app.add_exception_handler(Exception, _failed)
 
 
@@ -45,11 +45,6 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     complaints = (f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}" for wrong in error.errors())
     return problem(422, "; ".join(complaints))
-
-
-async def _canceled(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, OperationCanceledError)  # by the hang-up there is nobody left to read this
-    return problem(504, f"the time that the request gave is over: {error}")
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:

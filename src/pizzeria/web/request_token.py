@@ -16,9 +16,10 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 from starlette.types import Message, Receive
 
-from cancellation import CancellationToken, CancellationTokenSource
+from cancellation import CancellationToken, CancellationTokenSource, OperationCanceledError
 
 HANG_UP = "the client hung up"  # the reason of the cancel
+HUNG_UP = 499  # the status that web servers write into their logs for it
 TIME_LEFT = "Time-Left"  # the header: for how many seconds from now the client wants the answer
 
 _READ_AHEAD = 16  # messages of a body that wait for the handler; a server makes them at most 64 KiB long
@@ -30,6 +31,7 @@ async def request_token(request: Request) -> AsyncIterator[CancellationToken]:
     The token is cancelled within a turn of the event loop after the server has noticed that the connection is
     gone; also while the handler reads its body or streams its answer. It says `HANG_UP` as its reason, or a
     `TimeoutError` where the request's `Time-Left` header ran out: a header that is no time is answered with 400.
+    A handler may let the `OperationCanceledError` pass: then a client whose time is over is answered with 504.
     When the answer is sent nothing of it is left, and nothing cancels the token any more. Work that goes on after
     the answer (FastAPI's background tasks) needs a token of its own.
     """
@@ -39,6 +41,12 @@ async def request_token(request: Request) -> AsyncIterator[CancellationToken]:
         listening = asyncio.create_task(line.listen(source))
         try:
             yield source.token
+        except OperationCanceledError as error:
+            if not source.is_cancellation_requested:
+                raise
+            if isinstance(source.token.reason, TimeoutError):
+                raise HTTPException(504, f"the time that the request gave is over: {error}") from error
+            raise HTTPException(HUNG_UP, HANG_UP) from error  # nobody will read it; but it is no fault of the server's
         finally:
             listening.cancel()
             await asyncio.wait({listening})

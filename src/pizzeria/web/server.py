@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -61,6 +62,18 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Quietly: that a request which nobody waits for is cancelled at the end is no error to read about."""
+        log = logging.getLogger("uvicorn.error")
+        level = log.level
+        log.setLevel(logging.CRITICAL)
+        try:
+            await super().shutdown(sockets)
+            if self.server_state.tasks:
+                await asyncio.wait(self.server_state.tasks)
+        finally:
+            log.setLevel(level)
 
     async def main_loop(self) -> None:
         await self.leave.wait()  # uvicorn's own looks ten times a second whether it should leave
