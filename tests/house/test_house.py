@@ -22,6 +22,8 @@ CONSTRAINTS = [
 ]
 PINS = {canonicalize_name(Requirement(line).name): Requirement(line).specifier for line in CONSTRAINTS}
 
+EXTRAS = tuple(PROJECT["optional-dependencies"])
+
 
 def extras(name):
     return [Requirement(line) for line in PROJECT["optional-dependencies"][name]]
@@ -31,7 +33,7 @@ def test_every_constraint_is_one_exact_version_without_an_address():
     assert [line for line in CONSTRAINTS if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)] == []
 
 
-@pytest.mark.parametrize("extra", ["course", "test"])
+@pytest.mark.parametrize("extra", EXTRAS)
 def test_everything_the_project_asks_for_is_pinned(extra):
     assert [str(r) for r in extras(extra) if canonicalize_name(r.name) not in PINS] == []
 
@@ -54,13 +56,13 @@ def needed(requirements):
 
 
 def test_what_is_installed_is_what_is_pinned():
-    names = needed(extras("course") + extras("test"))
+    names = needed([r for extra in EXTRAS for r in extras(extra)])
     wrong = {n: metadata.version(n) for n in names if n not in PINS or metadata.version(n) not in PINS[n]}
     assert wrong == {}
 
 
 def test_nothing_is_pinned_that_nothing_needs():
-    assert sorted(set(PINS) - needed(extras("course") + extras("test"))) == []
+    assert sorted(set(PINS) - needed([r for extra in EXTRAS for r in extras(extra)])) == []
 
 
 def test_the_token_alone_needs_nothing():
