@@ -124,9 +124,8 @@ def check_send_flyers(send_flyers: Callable[[list[list[str]], Post, Cancellation
             return not_yet(f"{words} it raised {error!r}.")
         number = 10 if cancel_at is None else cancel_at
         if len(posted) != number:
-            return not_yet(
-                f"{words} it posted {len(posted)} flyers, not {number}. Where is the longest stretch between two looks?"
-            )
+            hint = "Where is the longest stretch between two looks?" if cancel_at else "Look before you post."
+            return not_yet(f"{words} it posted {len(posted)} of 10 flyers, not {number}. {hint}")
         if raised != (cancel_at is not None):
             seen = "raised" if raised else "raised nothing: its caller takes the flyers for posted"
             return not_yet(f"{words} it {seen}.")

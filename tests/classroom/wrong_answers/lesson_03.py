@@ -104,7 +104,7 @@ WRONG_ANSWERS = {
     ],
     "03_cooperation-3": [
         (FLYERS_WITHOUT_WORDS, "its caller takes the flyers for posted"),
-        (FLYERS_AFTER_THE_POST, "it posted 1 flyers, not 0"),
+        (FLYERS_AFTER_THE_POST, "it posted 1 of 10 flyers, not 0. Look before you post."),
         (FLYERS_LEAVE_THE_STREET, "its caller takes the flyers for posted"),
     ],
 }
