@@ -167,7 +167,10 @@ def test_an_answer_cannot_take_the_tests_words_away():
 def test_files_beside_the_notebook_are_not_mistaken_for_libraries(tmp_path, monkeypatch):
     (tmp_path / "asyncio.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
-    assert run_apart("await work()", ["import asyncio\n\nasync def work(): await asyncio.sleep(0)"]).passed
+    cells = ["import asyncio\n\nasync def work(): await asyncio.sleep(0)"]
+    assert run_apart("await work()", cells).passed
+    with nursery() as start:
+        assert run_apart("await work()", cells, start=start).passed
 
 
 # Time in a test

@@ -56,7 +56,7 @@ def run_apart(test: str, cells: Iterable[str], *, limit: float = LIMIT, start: S
 def fresh_process(job: Job, folder: str) -> Child:
     """A Python of its own for one job: on every system, and from any state of this process."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "classroom.grading.child"],  # -P: no module from the folder
+        [sys.executable, "-m", "classroom.grading.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

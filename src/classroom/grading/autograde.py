@@ -1,12 +1,11 @@
 """For nbgrader: grades a submission without running a line of it in nbgrader's own process or in a kernel.
 
 In `nbgrader_config.py` it stands in the place of nbgrader's `Execute`. All graded code cells of a notebook are run
-apart, as many at a time as the machine has cores; what students wrote beside their answers is never run.
+apart, several at a time; what students wrote beside their answers is never run.
 """
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +14,7 @@ from nbgrader import utils  # type: ignore[import-untyped]
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 
 from classroom.grading.graded_cell import read_graded_cell
-from classroom.grading.nursery import nursery
+from classroom.grading.nursery import AT_ONCE, nursery
 from classroom.verdict import Verdict
 
 
@@ -34,7 +33,7 @@ def verdicts(notebook: Any) -> list[tuple[Any, Verdict]]:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     graded = [cell for cell in code if utils.is_grade(cell) and not utils.is_solution(cell)]
     answers = [cell.source for cell in code if cell not in graded]
-    with nursery() as start, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with nursery() as start, ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(lambda cell: read_graded_cell(cell.source).verdict(answers, start=start), graded)
         return list(zip(graded, found, strict=True))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from classroom.grading.graded_cell import GradedCell, read_graded_cell
-from classroom.grading.nursery import nursery
+from classroom.grading.nursery import AT_ONCE, nursery
 
 _kept: _Cells | None = None  # of this kernel
 
@@ -45,7 +44,7 @@ class _Cells:
     def self_check(self, line: str) -> None:
         """`%self_check 12`: all tests that were run so far, once more, on the code as it is now; 12 is their number."""
         cells = list(self._answers.values())
-        with nursery() as start, ThreadPoolExecutor(os.cpu_count()) as pool:
+        with nursery() as start, ThreadPoolExecutor(AT_ONCE) as pool:
             verdicts = list(pool.map(lambda graded: graded.verdict(cells, start=start), self._graded.values()))
         for verdict in verdicts:
             print(verdict)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import socket
 import struct
 import subprocess
@@ -21,6 +20,7 @@ from classroom.grading.apart import Child, Start, end_group, fresh_process
 from classroom.grading.child import import_what_is_named_in, run
 from classroom.grading.job import Job
 
+AT_ONCE = 2 * (os.cpu_count() or 1)  # tests: many of them mostly wait
 _HEAD = struct.Struct("!cI")  # b"S" and the length of a job to start, or b"E" and the process to end
 
 
@@ -31,6 +31,7 @@ def nursery() -> Iterator[Start]:
         yield fresh_process
         return
     ours, theirs = socket.socketpair()
+    # -P: no module from the folder in which we happen to be
     command = [sys.executable, "-P", "-m", "classroom.grading.nursery", str(theirs.fileno())]
     with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL):
         theirs.close()
@@ -105,7 +106,6 @@ def _become_child(job: Job, folder: str, pipes: list[int]) -> None:
     for place, pipe in enumerate(pipes, 1):  # standard output is for the report, standard error for what is printed
         os.dup2(pipe, place)
         os.close(pipe)
-    random.seed()  # or all children draw the same values
     run(job)
 
 
