@@ -91,6 +91,16 @@ def first_row(connection, question, token):
         token.throw_if_cancellation_requested()
         raise
 """
+KEEPS_ITS_HANDLER = """
+def first_row(connection, question, token):
+    connection.set_progress_handler(lambda: token.is_cancellation_requested, 10_000)
+    try:
+        with token.register(connection.interrupt):
+            return connection.execute(question).fetchone()
+    except sqlite3.OperationalError:
+        token.throw_if_cancellation_requested()
+        raise
+"""
 TAKES_EVERYTHING_FOR_A_CANCEL = """
 def first_row(connection, question, token):
     with token.register(connection.interrupt):
@@ -117,7 +127,8 @@ WRONG_ANSWERS = {
     "08_money_and_cleanup-3": [
         (ONLY_LOOKS_BEFORE, "and the query went on"),
         (DOES_NOT_TRANSLATE, "not an OperationCanceledError"),
-        (KEEPS_ITS_CALLBACK, "interrupted somebody else's query"),
+        (KEEPS_ITS_CALLBACK, "stopped somebody else's query"),
+        (KEEPS_ITS_HANDLER, "stopped somebody else's query"),
         (TAKES_EVERYTHING_FOR_A_CANCEL, "that was no cancel"),
     ],
 }
