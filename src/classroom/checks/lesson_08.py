@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 
@@ -35,18 +36,21 @@ def check_due(due: Callable[[list[str]], object]) -> Verdict:
 class _Bank:
     """Writes down what was done, looks at each token, and lets the customer or a failure in at a chosen step."""
 
-    def __init__(self, cancel_at: str | None = None, fail_at: str | None = None) -> None:
+    def __init__(
+        self, cancel_at: str | None = None, fail_at: str | None = None, failure: type[BaseException] = RuntimeError
+    ) -> None:
         self.source = CancellationTokenSource()
         self.done: list[str] = []
         self._cancel_at = cancel_at
         self._fail_at = fail_at
+        self._failure = failure
 
     async def step(self, name: str, token: CancellationToken) -> None:
         token.throw_if_cancellation_requested()
         if name == self._cancel_at:
             self.source.cancel()
         if name == self._fail_at:
-            raise RuntimeError(f"{name} failed")
+            raise self._failure(f"{name} failed")
         token.throw_if_cancellation_requested()
         self.done.append(name)
 
@@ -74,6 +78,12 @@ async def check_pay_and_cook(pay_and_cook: PayAndCook) -> Verdict:
         (_Bank(), paid, None, "when nothing goes wrong"),
         (_Bank(cancel_at="cook"), ["authorize", "capture", "undo"], OperationCanceledError, "cancelled in the kitchen"),
         (_Bank(fail_at="cook"), ["authorize", "capture", "undo"], RuntimeError, "when the oven breaks"),
+        (
+            _Bank(fail_at="cook", failure=asyncio.CancelledError),
+            ["authorize", "capture", "undo"],
+            asyncio.CancelledError,
+            "when its whole task is cancelled",
+        ),
         (_Bank(cancel_at="capture"), ["authorize", "undo"], OperationCanceledError, "cancelled during the capture"),
         (_Bank(cancel_at="authorize"), [], OperationCanceledError, "cancelled before the money is authorized"),
     ):
@@ -121,7 +131,7 @@ def _check_first_row(first_row: FirstRow, connection: sqlite3.Connection) -> Ver
     except Exception as error:
         return not_yet(f"asked about a table that does not exist it raised {error!r}: that was no cancel.")
 
-    rows, raised = _cancelled_in_the_middle(first_row, connection, source)
+    rows, raised = _cancelled(first_row, connection, source, at_row=_CANCEL_AT)
     if rows > _GIVE_UP_AT:
         return not_yet("its token was cancelled in the middle of an endless query, and the query went on.")
     if not isinstance(raised, OperationCanceledError):
@@ -138,19 +148,31 @@ def _check_first_row(first_row: FirstRow, connection: sqlite3.Connection) -> Ver
         return not_yet(
             "a token cancelled after its answer had come stopped somebody else's query. Take back what you set."
         )
+
+    rows, raised = _cancelled(first_row, connection, source, at_row=None)
+    if rows > _GIVE_UP_AT:
+        return not_yet(
+            "its token was cancelled before the query began, and the query went on: an interrupt that comes too early "
+            "is lost. What closes the gap?"
+        )
+    if not isinstance(raised, OperationCanceledError):
+        return not_yet(f"cancelled before the query it {_seen(raised, None)}, not an OperationCanceledError.")
     return well_done("The query stops, the caller knows why, and the connection is good for the next question.")
 
 
-def _cancelled_in_the_middle(
-    first_row: FirstRow, connection: sqlite3.Connection, source: CancellationTokenSource
+def _cancelled(
+    first_row: FirstRow, connection: sqlite3.Connection, source: CancellationTokenSource, at_row: int | None
 ) -> tuple[int, BaseException | None]:
-    """The rows of an endless query, one of which cancels it, and what was raised. No thread, no clock: rows count."""
+    """The rows of an endless query, cancelled at one of them or before, and what was raised.
+
+    No thread, no clock: rows count.
+    """
     row = 0
 
     def row_done() -> int:
         nonlocal row
         row += 1
-        if row == _CANCEL_AT:
+        if row == at_row:
             source.cancel()
         if row > _GIVE_UP_AT:
             raise RuntimeError("it goes on")

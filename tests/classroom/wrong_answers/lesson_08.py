@@ -33,6 +33,16 @@ async def pay_and_cook(bank, cook, token):
         await bank.undo(CancellationToken.none)
         raise
 """
+NOT_FOR_TASKS = """
+async def pay_and_cook(bank, cook, token):
+    await bank.authorize(token)
+    try:
+        await bank.capture(token)
+        return await cook(token)
+    except Exception:
+        await bank.undo(CancellationToken.none)
+        raise
+"""
 TRIES_TOO_LATE = """
 async def pay_and_cook(bank, cook, token):
     await bank.authorize(token)
@@ -101,6 +111,15 @@ def first_row(connection, question, token):
         token.throw_if_cancellation_requested()
         raise
 """
+LOSES_AN_EARLY_INTERRUPT = """
+def first_row(connection, question, token):
+    try:
+        with token.register(connection.interrupt):
+            return connection.execute(question).fetchone()
+    except sqlite3.OperationalError:
+        token.throw_if_cancellation_requested()
+        raise
+"""
 TAKES_EVERYTHING_FOR_A_CANCEL = """
 def first_row(connection, question, token):
     with token.register(connection.interrupt):
@@ -119,6 +138,7 @@ WRONG_ANSWERS = {
     "08_money_and_cleanup-2": [
         (UNDOES_WITH_THE_ORDERS_TOKEN, "was `undo` called, and with which token?"),
         (ONLY_FOR_CANCELS, "when the oven breaks the bank should have done"),
+        (NOT_FOR_TASKS, "when its whole task is cancelled the bank should have done"),
         (TRIES_TOO_LATE, "cancelled during the capture the bank should have done"),
         (TRIES_TOO_EARLY, "cancelled before the money is authorized the bank should have done [], but did ['undo']"),
         (ALWAYS_UNDOES, "when nothing goes wrong the bank should have done"),
@@ -129,6 +149,7 @@ WRONG_ANSWERS = {
         (DOES_NOT_TRANSLATE, "not an OperationCanceledError"),
         (KEEPS_ITS_CALLBACK, "stopped somebody else's query"),
         (KEEPS_ITS_HANDLER, "stopped somebody else's query"),
+        (LOSES_AN_EARLY_INTERRUPT, "an interrupt that comes too early is lost"),
         (TAKES_EVERYTHING_FOR_A_CANCEL, "that was no cancel"),
     ],
 }
