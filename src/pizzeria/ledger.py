@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS entries (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS orders ON entries (order_id) WHERE phase = 1;
 """
-_OF_ORDER = "(?1 IS NULL OR order_number = (SELECT order_number FROM entries WHERE phase = 1 AND order_id = ?1))"
+_OF_ORDER = "order_number = (SELECT order_number FROM entries WHERE phase = 1 AND order_id = ?)"
 _OPEN = """
 SELECT order_number, order_id, step, cents, at FROM entries AS last
 WHERE phase = (SELECT max(phase) FROM entries WHERE order_number = last.order_number) AND phase < 3
@@ -127,11 +127,7 @@ class Ledger:
     def entries(self, order_id: str | None = None) -> list[Entry]:
         """All entries, or one order's, oldest first."""
         with self._lock:
-            rows = self._database.execute(
-                f"SELECT order_id, step, cents, at FROM entries WHERE {_OF_ORDER} ORDER BY number",
-                (order_id,),
-            )
-            return [Entry(*row) for row in rows]
+            return [Entry(*row) for row in self._select("order_id, step, cents, at", order_id, "ORDER BY number")]
 
     def charged(self, order_id: str | None = None) -> int:
         """Cents taken, whether or not they went back."""
@@ -208,10 +204,13 @@ class Ledger:
 
     def _total(self, step: str, order_id: str | None) -> int:
         with self._lock:
-            total: int = self._database.execute(
-                f"SELECT coalesce(sum(cents), 0) FROM entries WHERE {_OF_ORDER} AND step = ?2", (order_id, step)
-            ).fetchone()[0]
+            total: int = self._select(f"coalesce(sum(cents) FILTER (WHERE step = '{step}'), 0)", order_id).fetchone()[0]
             return total
+
+    def _select(self, columns: str, order_id: str | None, order: str = "") -> sqlite3.Cursor:
+        # Two queries: one for both would read the whole table for the sake of one order.
+        where, of = ("true", ()) if order_id is None else (_OF_ORDER, (order_id,))
+        return self._database.execute(f"SELECT {columns} FROM entries WHERE {where} {order}", of)
 
     def _repair(self) -> list[Entry]:
         for number, *entry in self._database.execute(_OPEN):

@@ -87,6 +87,23 @@ def test_totals_are_per_order_or_over_all(ledger):
     assert (ledger.charged("b"), ledger.refunded("b"), ledger.refunded()) == (200, 200, 200)
 
 
+def test_looking_up_one_order_is_no_more_work_among_thousands(ledger):
+    def work(look):
+        steps = []
+        ledger._database.set_progress_handler(lambda: steps.append(1), 1)
+        look("a")
+        ledger._database.set_progress_handler(None, 1)
+        return len(steps)
+
+    looks = ledger.entries, ledger.charged, ledger.refunded
+    ledger.authorize("a", 950)
+    ledger.authorize("b", 950)
+    among_two = [work(look) for look in looks]
+    for n in range(2000):
+        ledger.authorize(f"other {n}", 850)
+    assert [work(look) for look in looks] == among_two
+
+
 def test_reopening_a_file_voids_and_refunds_what_was_left_unfinished_and_says_so(tmp_path):
     path = tmp_path / "money.db"
     with Ledger(path) as ledger:
