@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 
-from cancellation import CancellationToken, CancellationTokenRegistration, TimeProvider
+from cancellation import CancellationToken, TimeProvider
 from pizzeria.bank import Bank, LedgerHere
+from pizzeria.cancel_watch import CancelWatch
 from pizzeria.clock import Clock
-from pizzeria.events import CancelRequested, Event, EventStream
+from pizzeria.events import Event, EventStream
 from pizzeria.kitchen import Kitchen
 from pizzeria.ledger import Ledger
 from pizzeria.notification import Notification
@@ -56,6 +56,7 @@ class Pizzeria:
             self.events,
         )
         self._receipts: dict[str, Receipt] = {}  # of the orders under way
+        self._cancel_watch = CancelWatch(self._clock, self.events)
         self.events.subscribe(self._read)
 
     @property
@@ -87,11 +88,12 @@ class Pizzeria:
         if order.id in self._receipts:
             raise ValueError(f"order {order.id} is under way; make a new Order for another pizza")
         receipt = self._receipts[order.id] = Receipt(order, self.heeds_token)
+        self._cancel_watch.begin(receipt, token)
         try:
-            with self._tell_of_cancel(receipt, token):
-                await self._serve(order, token if self.heeds_token else CancellationToken.none)
+            await self._serve(order, token if self.heeds_token else CancellationToken.none)
             return receipt
         finally:
+            self._cancel_watch.end(receipt, token)
             del self._receipts[order.id]
 
     def _serve(self, order: Order, token: CancellationToken) -> Awaitable[None]:
@@ -111,19 +113,3 @@ class Pizzeria:
     def _read(self, event: Event) -> None:
         if (receipt := self._receipts.get(event.order.id)) is not None:
             receipt.read(event)
-
-    def _tell_of_cancel(self, receipt: Receipt, token: CancellationToken) -> CancellationTokenRegistration:
-        """Readers hear that a cancel was requested, whether or not a service listens to it."""
-        loop = asyncio.get_running_loop()
-
-        def tell() -> None:
-            if not receipt.status.is_final:
-                self.events.publish(CancelRequested(receipt.order, self._clock.now, token.reason))
-
-        def requested() -> None:  # on the canceler's thread; readers live on the loop
-            if asyncio._get_running_loop() is loop:
-                tell()
-            else:
-                loop.call_soon_threadsafe(tell)
-
-        return token.unsafe_register(requested)  # no context variables are read there

@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import weakref
 
 import pytest
 from fake_shop import Shop, turn_loop
@@ -264,6 +266,58 @@ def test_a_cancel_from_another_thread_stops_the_order_and_its_readers_stay_on_th
         thread.join()
         assert receipt.status is OrderState.CANCELLED
         assert threads == {threading.get_ident()}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("heeds_token", [True, False])
+def test_each_order_of_a_shared_token_is_told_its_cancel_once_and_one_that_comes_later_at_once(heeds_token):
+    async def main():
+        shop = Shop(heeds_token=heeds_token)
+        told = []
+        shop.events.subscribe(lambda e: isinstance(e, CancelRequested) and told.append(e.order.address))
+        source = CancellationTokenSource()
+        first, second, late = (Order("Margherita", address) for address in ("first", "second", "late"))
+        tasks = [await placed(shop, order, source.token) for order in (first, second)]
+        shop.events.subscribe(lambda e: source.cancel() if e.order is first and type(e) is Step else None)
+        await shop.run(1)
+        assert told == ["first", "second"]
+        tasks.append(await placed(shop, late, source.token))
+        assert told == ["first", "second", "late"]
+        await shop.run(12)
+        await asyncio.gather(*tasks)
+        assert told == ["first", "second", "late"]
+
+    asyncio.run(main())
+
+
+def test_an_order_that_comes_between_a_threads_cancel_and_the_loop_is_told_once():
+    async def main():
+        shop = Shop(heeds_token=False)
+        source = CancellationTokenSource()
+        first, late = Order("Margherita", "first"), Order("Margherita", "late")
+        tasks = [await placed(shop, first, source.token)]
+        tasks.append(asyncio.create_task(shop.place_order(late, source.token)))
+        thread = threading.Thread(target=source.cancel)
+        thread.start()
+        thread.join()
+        await shop.run(12)
+        await asyncio.gather(*tasks)
+        assert [e.order.address for e in shop.recorded if isinstance(e, CancelRequested)] == ["late", "first"]
+
+    asyncio.run(main())
+
+
+def test_a_token_is_let_go_with_the_last_of_its_orders(shop, order):
+    async def main():
+        source = CancellationTokenSource()
+        token = weakref.ref(source.token)
+        task = await placed(shop, order, source.token)
+        await shop.run(6.5)
+        await task
+        del source, task
+        gc.collect()
+        assert token() is None
 
     asyncio.run(main())
 

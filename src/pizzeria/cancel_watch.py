@@ -1,0 +1,59 @@
+"""Tells readers that an order's cancel was requested, whether or not a service listens to the token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from cancellation import CancellationToken
+from pizzeria.clock import Clock
+from pizzeria.events import CancelRequested, EventStream
+from pizzeria.receipt import Receipt
+
+
+class CancelWatch:
+    """Watches the tokens of the orders under way. Use it on the event loop's thread; cancel on any."""
+
+    def __init__(self, clock: Clock, events: EventStream) -> None:
+        self._clock = clock
+        self._events = events
+        self._watched: dict[CancellationToken, _Watched] = {}
+
+    def begin(self, receipt: Receipt, token: CancellationToken) -> None:
+        """Watch `token` for an order, until `end`. If it was cancelled before, this tells so now."""
+        watched = self._watched.get(token)
+        if watched is None:
+            watched = self._watched[token] = _Watched(token, self._clock, self._events)
+        watched.receipts[receipt.order.id] = receipt
+        if token.is_cancellation_requested:
+            watched.tell([receipt])
+
+    def end(self, receipt: Receipt, token: CancellationToken) -> None:
+        watched = self._watched[token]
+        del watched.receipts[receipt.order.id]
+        if not watched.receipts:
+            watched.registration.unregister()
+            del self._watched[token]
+
+
+class _Watched:
+    """A token, and its orders: one registration for all, as thousands may share a token."""
+
+    def __init__(self, token: CancellationToken, clock: Clock, events: EventStream) -> None:
+        self.receipts: dict[str, Receipt] = {}
+        self._token = token
+        self._clock = clock
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self.registration = token.unsafe_register(self._canceled)  # no context variables are read there
+
+    def _canceled(self) -> None:
+        if asyncio._get_running_loop() is self._loop:
+            self.tell(list(self.receipts.values()))
+        else:  # on the canceler's thread; readers live on the loop
+            self._loop.call_soon_threadsafe(self._canceled)
+
+    def tell(self, receipts: Iterable[Receipt]) -> None:
+        for receipt in receipts:
+            if not receipt.cancel_requested and not receipt.status.is_final:
+                self._events.publish(CancelRequested(receipt.order, self._clock.now, self._token.reason))
