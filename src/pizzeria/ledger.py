@@ -81,7 +81,8 @@ class Ledger:
         try:
             # Exclusive: a second process would take the first one's running orders for leftovers, and refund them.
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode = WAL")
+            # A journal brings a file back to a whole after a crash; what is in memory does not outlive one.
+            self._database.execute(f"PRAGMA journal_mode = {'OFF' if fspath(path) == ':memory:' else 'WAL'}")
             self._database.execute("PRAGMA synchronous = NORMAL")  # safe when the process dies, which is our case
             self._database.executescript(_SCHEMA)
             self._numbers = itertools.count(self._database.execute("SELECT count(*) FROM entries").fetchone()[0])
