@@ -101,9 +101,8 @@ class TimeProvider:
 
     system: ClassVar[TimeProvider]
 
-    def get_timestamp(self) -> float:
-        """Seconds on a clock that never goes back; only differences mean anything."""
-        return time.monotonic()
+    get_timestamp = staticmethod(time.monotonic)
+    """Seconds on a clock that never goes back; only differences mean anything."""
 
     def create_timer(self, callback: Callable[[], object], delay: float) -> Timer:
         """Call `callback()` once, `delay` seconds from now, on another thread; never before this returns."""

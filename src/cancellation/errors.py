@@ -37,13 +37,14 @@ class OperationCanceledError(Exception):
             from cancellation.token import CancellationToken
 
             token = CancellationToken.none
+        reason = token.reason
         self.token = token
-        self.reason: object = self.token.reason
+        self.reason: object = reason
         if message is None:
-            message = "The operation was canceled" + (f": {in_words(self.reason)}" if self.reason is not None else ".")
+            message = "The operation was canceled" + (f": {in_words(reason)}" if reason is not None else ".")
         super().__init__(message)
-        if isinstance(self.reason, BaseException):
-            self.__cause__ = self.reason
+        if isinstance(reason, BaseException):
+            self.__cause__ = reason
 
     @property
     def origin(self) -> CancellationToken | None:

@@ -175,13 +175,13 @@ MUTANTS = [
     M(
         "the reason is not the cause",
         "errors.py",
-        "        super().__init__(message)\n        if isinstance(self.reason, BaseException):",
+        "        super().__init__(message)\n        if isinstance(reason, BaseException):",
         "        super().__init__(message)\n        if False:",
     ),
     M(
         "the text does not say why",
         "errors.py",
-        '(f": {in_words(self.reason)}" if self.reason is not None else ".")',
+        '(f": {in_words(reason)}" if reason is not None else ".")',
         '"."',
     ),
     M(
