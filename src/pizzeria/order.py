@@ -63,7 +63,7 @@ class OrderState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return not MOVES[self]
+        return self in _FINAL
 
 
 _UNDONE = {OrderState.CANCELLED, OrderState.FAILED}
@@ -80,3 +80,4 @@ MOVES: dict[OrderState, set[OrderState]] = {
     OrderState.CANCELLED: set(),
     OrderState.FAILED: set(),
 }
+_FINAL = {state for state, moves in MOVES.items() if not moves}

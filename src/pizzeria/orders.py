@@ -50,7 +50,14 @@ class Orders:
             if progress.state.is_final:  # completed, though its task was cancelled
                 raise
             by_token = isinstance(error, OperationCanceledError) and token.is_cancellation_requested
-            await self._undo(order, progress)
+            try:
+                undone = await self._bank.undo(order.id)
+            except Exception as failure:  # the order stays open in the ledger, which repairs it when opened again
+                progress.fail(failure)
+                raise
+            if undone is not None:
+                progress.say("🧹 Cleaning up before stopping...")
+                progress.record(undone)
             if by_token or isinstance(error, asyncio.CancelledError):
                 progress.move_to(OrderState.CANCELLED, token.reason)
                 progress.say(f"🚫 Order cancelled by {_canceler(token.reason)}.")
@@ -79,16 +86,6 @@ class Orders:
             progress.move_to(OrderState.COMPLETED)
             progress.say("✅ Order completed successfully!")
 
-    async def _undo(self, order: Order, progress: _Progress) -> None:
-        try:
-            entry = await self._bank.undo(order.id)
-        except Exception as error:  # the order stays open in the ledger, which repairs it when opened again
-            progress.fail(error)
-            raise
-        if entry is not None:
-            progress.say("🧹 Cleaning up before stopping...")
-            progress.record(entry)
-
 
 class _Progress:
     """Where one order is, and the telling of it."""
@@ -97,14 +94,12 @@ class _Progress:
         self._order = order
         self._clock = clock
         self._events = events
-        self._enter(OrderState.RECEIVED)
+        self.state = OrderState.RECEIVED
+        events.publish(StateChanged(order, clock.now, self.state))
 
     def move_to(self, state: OrderState, reason: object = None) -> None:
         if state not in MOVES[self.state]:
             raise RuntimeError(f"an order that is {self.state} cannot become {state}")
-        self._enter(state, reason)
-
-    def _enter(self, state: OrderState, reason: object = None) -> None:
         self.state = state
         self._events.publish(StateChanged(self._order, self._clock.now, state, reason))
 
