@@ -119,7 +119,7 @@ def test_an_order_that_is_with_the_courier_is_not_made_again(client):
 
 def test_a_worker_that_is_retired_hands_its_orders_to_others(client, late_worker):
     async def main():
-        async with ClusterPizzeria(client, ovens=10, pace=0.2) as shop:
+        async with ClusterPizzeria(client, ovens=30, pace=0.5) as shop:
             cooking = started(shop, 30, OrderState.COOKING)
             with late_worker as address:
                 tasks = [asyncio.create_task(shop.place_order(order)) for order in orders(30)]
@@ -142,7 +142,7 @@ def test_a_worker_that_closes_in_the_middle_of_an_order_undoes_nothing(client, l
     """Dask then stops its tasks with a CancelledError, which is no cancel by anybody."""
 
     async def main():
-        async with ClusterPizzeria(client, ovens=30, pace=0.2) as shop:
+        async with ClusterPizzeria(client, ovens=30, pace=0.5) as shop:
             cooking = started(shop, 30, OrderState.COOKING)
             with late_worker as address:
                 tasks = [asyncio.create_task(shop.place_order(order)) for order in orders(30)]
