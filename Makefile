@@ -17,7 +17,9 @@ test: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	@# First what may share the machine, on two cores; then what may not. 5: ARGS left nothing to do for one of them.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" $(ARGS) || test $$? = 5
+	$(BIN)/python -m pytest -m alone $(ARGS) || test $$? = 5
 
 bench: .venv/ready
 	$(BIN)/python -m pytest -q --benchmark-only --benchmark-quiet $(ARGS) tests/benchmarks
