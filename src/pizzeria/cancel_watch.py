@@ -54,6 +54,7 @@ class _Watched:
             self._loop.call_soon_threadsafe(self._canceled)
 
     def tell(self, receipts: Iterable[Receipt]) -> None:
+        now, reason, publish = self._clock.now, self._token.reason, self._events.publish
         for receipt in receipts:
             if not receipt.cancel_requested and not receipt.status.is_final:
-                self._events.publish(CancelRequested(receipt.order, self._clock.now, self._token.reason))
+                publish(CancelRequested(receipt.order, now, reason))

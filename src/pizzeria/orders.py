@@ -56,11 +56,10 @@ class Orders:
                 progress.fail(failure)
                 raise
             if undone is not None:
-                progress.say("🧹 Cleaning up before stopping...")
-                progress.record(undone)
+                progress.record(undone, "🧹 Cleaning up before stopping...")
             if by_token or isinstance(error, asyncio.CancelledError):
-                progress.move_to(OrderState.CANCELLED, token.reason)
-                progress.say(f"🚫 Order cancelled by {_canceler(token.reason)}.")
+                reason = token.reason
+                progress.move_to(OrderState.CANCELLED, f"🚫 Order cancelled by {_canceler(reason)}.", reason)
             else:
                 progress.fail(error)
             if not by_token:
@@ -83,12 +82,11 @@ class Orders:
         except Exception as error:  # the pizza is on its way, with or without the message
             progress.say(f"⚠️ The message could not be sent: {_in_words(error)}")
         finally:
-            progress.move_to(OrderState.COMPLETED)
-            progress.say("✅ Order completed successfully!")
+            progress.move_to(OrderState.COMPLETED, "✅ Order completed successfully!")
 
 
 class _Progress:
-    """Where one order is, and the telling of it."""
+    """Where one order is, and the telling of it. What is told together has happened at one time."""
 
     def __init__(self, order: Order, clock: Clock, events: EventStream) -> None:
         self._order = order
@@ -97,21 +95,26 @@ class _Progress:
         self.state = OrderState.RECEIVED
         events.publish(StateChanged(order, clock.now, self.state))
 
-    def move_to(self, state: OrderState, reason: object = None) -> None:
+    def move_to(self, state: OrderState, line: str = "", reason: object = None) -> None:
         if state not in MOVES[self.state]:
             raise RuntimeError(f"an order that is {self.state} cannot become {state}")
         self.state = state
-        self._events.publish(StateChanged(self._order, self._clock.now, state, reason))
+        now, publish = self._clock.now, self._events.publish
+        publish(StateChanged(self._order, now, state, reason))
+        if line:
+            publish(Line(self._order, now, "orders", line))
 
     def fail(self, error: BaseException) -> None:
-        self.move_to(OrderState.FAILED, error)
-        self.say(f"⚠️ Order failed: {_in_words(error)}")
+        self.move_to(OrderState.FAILED, f"⚠️ Order failed: {_in_words(error)}", error)
 
-    def say(self, text: str) -> None:
-        self._events.publish(Line(self._order, self._clock.now, "orders", text))
+    def record(self, entry: Entry, line: str = "") -> None:
+        now, publish = self._clock.now, self._events.publish
+        if line:
+            publish(Line(self._order, now, "orders", line))
+        publish(Money(self._order, now, entry.step, entry.cents))
 
-    def record(self, entry: Entry) -> None:
-        self._events.publish(Money(self._order, self._clock.now, entry.step, entry.cents))
+    def say(self, line: str) -> None:
+        self._events.publish(Line(self._order, self._clock.now, "orders", line))
 
 
 def _canceler(reason: object) -> str:
