@@ -149,6 +149,8 @@ def pictures(path):
         drawn = cell.shows("image/png") or cell.shows("image/svg+xml")
         if drawn and not any(map(tells_in_words, all_cells[max(0, i - 1) : i + 2])):
             found.append(f"a drawn picture with neither words nor a table beside it: {cell.source[:40]!r}")
+        if "<Figure" in cell.printed() and not drawn:
+            found.append(f"a picture that is named, but not to be seen: {cell.source[:40]!r}")
     return found
 
 

@@ -167,6 +167,8 @@ def write(path, text):
             cells[-1]["outputs"] = [nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=1)]
         if "plot" in source:
             cells[-1]["outputs"] = PICTURE
+        if source == ">>> Figure()":
+            cells[-1]["outputs"] = [nbformat.v4.new_output("display_data", {"text/plain": "<Figure size 7x3>"})]
         if source.startswith("??> "):
             cells[-1]["metadata"]["tags"] = ["exercise"]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNELSPEC}), path)
@@ -258,6 +260,7 @@ def test_a_rule_has_nothing_to_say_about_a_good_lesson(lesson, rule):
         ("pictures", "![A loaf of bread]", "![loaf]", "a picture whose alt text"),
         ("pictures", "![A loaf of bread](loaf.png)", '<img src="loaf.png">', "a picture whose alt text"),
         ("pictures", "---\n>>> 1 + 1", "---\n>>> plot()", "a drawn picture"),
+        ("pictures", ">>> 1 + 1", ">>> Figure()", "a picture that is named, but not to be seen"),
         ("relative_links", "(loaf.png)", "(crumb.png)", "crumb.png leads to no file"),
         ("relative_links", "(02_b.ipynb)", "(04_c.ipynb)", "04_c.ipynb leads to no file"),
         ("relative_links", "#Words-of-old", "#words-of-old", "02_b.ipynb#words-of-old leads to no heading"),

@@ -71,6 +71,16 @@ def test_a_step_out_of_order_is_refused_and_changes_nothing(ledger, done, step, 
     assert steps(ledger) == done
 
 
+def test_refusals_leave_the_database_whole(ledger):
+    for n in range(200):
+        ledger.authorize(f"order {n}", 950)
+        ledger.undo(f"order {n}")
+        with pytest.raises(LedgerError):
+            ledger.authorize(f"order {n // 2}", 850)
+    assert ledger._database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert len(ledger.entries()) == 400
+
+
 @pytest.mark.parametrize("cents", [0, -5, 9.5, "950", None, True])
 def test_amounts_are_whole_cents_above_zero(ledger, cents):
     with pytest.raises(ValueError, match="cents must be a whole number above 0, not"):
