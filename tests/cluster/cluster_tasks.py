@@ -9,6 +9,8 @@ from cancellation import OperationCanceledError
 from pizzeria.cluster import travel
 from pizzeria.cluster.branch import Branch
 
+THREADS = 250  # so many orders at once, on each of two workers
+
 
 def touch(directory, name):
     (directory / str(name)).touch()

@@ -6,12 +6,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from cluster_tasks import left_behind, shared
+from cluster_tasks import THREADS, left_behind, shared
 from distributed import Client, LocalCluster
 
 from pizzeria.cluster.line import line_of
-
-THREADS = 250  # so many orders at once, on each of two workers
 
 
 @pytest.fixture(scope="package")

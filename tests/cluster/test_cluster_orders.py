@@ -4,7 +4,6 @@ from collections import Counter
 
 import cluster_tasks
 import pytest
-from conftest import THREADS
 from distributed import Client, Future
 
 from cancellation import CancellationToken, CancellationTokenSource
@@ -12,6 +11,7 @@ from pizzeria import Ledger, LedgerError, Order, OrderCounter, OrderState, Pizze
 from pizzeria.cluster import ClusterPizzeria, ClusterTokenSource
 from pizzeria.events import CancelRequested, Line, MessageSent, Money, StateChanged, Step
 
+THREADS = cluster_tasks.THREADS
 SLOW = 100.0  # at this pace an order takes ten minutes: whatever ends soon was stopped
 
 
