@@ -152,7 +152,7 @@ class OrderCounter(widgets.VBox):
         self._leave_if_over()
 
     def __repr__(self) -> str:  # what a reader without a kernel sees in place of the widget
-        return f"<OrderCounter with {len(self._cards)} orders: run this notebook in JupyterLab to use it>"
+        return f"<OrderCounter with {_orders(len(self._cards))}: run this notebook in JupyterLab to use it>"
 
     def _on_click(self, button: widgets.Button, act: Callable[[], None]) -> None:
         button.on_click(lambda _: self._on_loop(act))
@@ -297,7 +297,7 @@ def _row(*children: widgets.Widget) -> widgets.Box:
 def _summary(receipts: list[Receipt]) -> str:
     count = Counter(receipt.status for receipt in receipts)
     parts = [
-        f"{len(receipts)} orders",
+        _orders(len(receipts)),
         f"{count[OrderState.COMPLETED]} completed",
         f"{count[OrderState.CANCELLED]} cancelled",
         *([f"{count[OrderState.FAILED]} failed"] if count[OrderState.FAILED] else []),
@@ -306,6 +306,10 @@ def _summary(receipts: list[Receipt]) -> str:
         f"oven time saved {sum(r.oven_seconds_saved for r in receipts if r.status.is_final):.1f} s",
     ]
     return " · ".join(parts)
+
+
+def _orders(number: int) -> str:
+    return f"{number} order{'' if number == 1 else 's'}"
 
 
 def _in_words(error: BaseException) -> str:

@@ -284,6 +284,19 @@ def test_the_summary_counts_orders_money_and_oven_time():
     run(scenario, shop)
 
 
+def test_one_order_is_not_orders():
+    shop = Shop()
+
+    async def scenario(counter):
+        assert "with 0 orders:" in repr(counter)
+        await click(counter.place)
+        await click(counter.cancel)
+        assert ">1 order · 0 completed · 1 cancelled" in text(counter._summary)
+        assert "with 1 order:" in repr(counter)
+
+    run(scenario, shop)
+
+
 def test_the_timeline_is_shown_on_demand_with_a_table_that_says_the_same():
     shop = Shop()
 
