@@ -17,9 +17,13 @@ test: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	@# First what may share the machine, on two cores; then what may not. 5: ARGS left nothing to do for one of them.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" $(ARGS) || test $$? = 5
-	$(BIN)/python -m pytest -m alone $(ARGS) || test $$? = 5
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
+	@# First what may share the machine, on two cores; then what may not.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/python -m pytest -m alone
+endif
 
 bench: .venv/ready
 	$(BIN)/python -m pytest -q --benchmark-only --benchmark-quiet $(ARGS) tests/benchmarks

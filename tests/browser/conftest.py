@@ -6,12 +6,6 @@ import pytest
 from lab import Lab, Notebook, find_browser
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.path.parent.name == "browser":
-            item.add_marker(pytest.mark.browser)
-
-
 @pytest.fixture(scope="session")
 def executable():
     """The path of a Chromium. Without one the tests skip, or fail where REQUIRE_BROWSER is set."""
