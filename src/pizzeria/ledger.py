@@ -19,27 +19,42 @@ from typing import NamedTuple, Self
 
 from cancellation import CancellationToken
 
-# An order has one row a phase: SQLite itself sees to it that it is authorized, captured and ended once.
-# The rows of an order lie together, in the order of arrival; random ids as the key would cost twice the time.
-_PHASE = {"authorize": 1, "capture": 2, "settle": 3, "refund": 3, "void": 3}
+# A table a phase, each with at most one row an order: SQLite itself sees to it that an order is authorized, captured
+# and ended once. New rows come at a table's end, where SQLite writes them fastest. The view shows them as one list.
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    order_number INTEGER NOT NULL,  -- the number of the order's first entry
-    phase INTEGER NOT NULL,
-    order_id TEXT NOT NULL,
-    step TEXT NOT NULL,
+BEGIN;
+CREATE TABLE authorized (
+    order_number INTEGER PRIMARY KEY,  -- the number of the order's first entry
+    order_id TEXT NOT NULL UNIQUE,
     cents INTEGER NOT NULL,
-    at REAL NOT NULL,
+    at REAL NOT NULL
+);
+CREATE TABLE captured (
+    order_number INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL,  -- all entries are numbered in the order of their arrival
+    at REAL NOT NULL
+);
+CREATE TABLE ended (
+    order_number INTEGER PRIMARY KEY,
     number INTEGER NOT NULL,
-    PRIMARY KEY (order_number, phase)
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS orders ON entries (order_id) WHERE phase = 1;
+    step TEXT NOT NULL,
+    at REAL NOT NULL
+);
+CREATE VIEW entries AS
+    SELECT order_number, order_number AS number, order_id, 'authorize' AS step, cents, at FROM authorized
+    UNION ALL
+    SELECT order_number, number, order_id, 'capture', cents, captured.at
+    FROM captured JOIN authorized USING (order_number)
+    UNION ALL
+    SELECT order_number, number, order_id, step, cents, ended.at
+    FROM ended JOIN authorized USING (order_number);
+PRAGMA user_version = 1;
+COMMIT;
 """
-_OF_ORDER = "order_number = (SELECT order_number FROM entries WHERE phase = 1 AND order_id = ?)"
 _OPEN = """
-SELECT order_number, order_id, step, cents, at FROM entries AS last
-WHERE phase = (SELECT max(phase) FROM entries WHERE order_number = last.order_number) AND phase < 3
-ORDER BY order_number
+SELECT order_number, order_id, cents, captured.number IS NOT NULL
+FROM authorized LEFT JOIN captured USING (order_number) LEFT JOIN ended USING (order_number)
+WHERE ended.number IS NULL ORDER BY order_number
 """
 _REPORT = """
 WITH orders AS (
@@ -50,8 +65,6 @@ WITH orders AS (
 SELECT one.order_id, one.kept, (SELECT sum(kept) FROM orders AS earlier WHERE earlier.first <= one.first)
 FROM orders AS one ORDER BY one.first
 """
-_NOTHING = (0, None)  # is open of an order that has ended, or was never authorized
-_COMES_AFTER = {"capture": "authorize", "void": "authorize", "refund": "capture", "settle": "capture"}
 
 
 class LedgerError(RuntimeError):
@@ -67,6 +80,12 @@ class Entry(NamedTuple):
     at: float
 
 
+class _Sale(NamedTuple):
+    order_number: int
+    cents: int
+    captured: bool
+
+
 class Ledger:
     """`path`: a file, or ":memory:" for one that ends with this object. Amounts are whole cents. Thread-safe.
 
@@ -76,22 +95,24 @@ class Ledger:
 
     def __init__(self, path: str | PathLike[str] = ":memory:") -> None:
         self._lock = threading.RLock()
-        self._open: dict[str, tuple[int, Entry]] = {}  # of each order not ended: its number, and its last entry
+        self._open: dict[str, _Sale] = {}  # by order id: those not ended
         self._database = sqlite3.connect(fspath(path), isolation_level=None, check_same_thread=False, timeout=0)
+        self._cursor = self._database.cursor()  # writes; one for all, as a cursor costs nearly as much as a row
         try:
             # Exclusive: a second process would take the first one's running orders for leftovers, and refund them.
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             # A journal brings a file back to a whole after a crash; what is in memory does not outlive one.
             self._database.execute(f"PRAGMA journal_mode = {'OFF' if fspath(path) == ':memory:' else 'WAL'}")
             self._database.execute("PRAGMA synchronous = NORMAL")  # safe when the process dies, which is our case
-            self._database.executescript(_SCHEMA)
-            self._numbers = itertools.count(self._database.execute("SELECT count(*) FROM entries").fetchone()[0])
+            if self._one("PRAGMA user_version") == 0:
+                self._database.executescript(_SCHEMA)
+            self._numbers = itertools.count(self._one("SELECT coalesce(max(number), 0) + 1 FROM entries"))
             self.repaired = self._repair()
         except sqlite3.Error as error:
             self._database.close()
             raise LedgerError(
                 f"cannot open the ledger {fspath(path)!r}: {error}. If another kernel or another Ledger has it "
-                f"open, close() that one first."
+                f"open, close() that one first; if it is something else than a ledger, name another file."
             ) from error
 
     def authorize(self, order_id: str, cents: int) -> Entry:
@@ -99,31 +120,43 @@ class Ledger:
         if not isinstance(cents, int) or isinstance(cents, bool) or cents <= 0:
             raise ValueError(f"cents must be a whole number above 0, not {cents!r}")
         with self._lock:
-            return self._write(order_id, "authorize", cents)
+            number, at = next(self._numbers), time.time()
+            try:
+                self._cursor.execute("INSERT INTO authorized VALUES (?, ?, ?, ?)", (number, order_id, cents, at))
+            except sqlite3.IntegrityError as error:
+                raise self._refusal(order_id, "authorize", "first") from error
+            self._open[order_id] = _Sale(number, cents, captured=False)
+            return Entry(order_id, "authorize", cents, at)
 
     def capture(self, order_id: str) -> Entry:
         """Take the reserved money."""
-        return self._follow(order_id, "capture")
+        with self._lock:
+            sale = self._sale(order_id, "capture", captured=False)
+            at = time.time()
+            self._cursor.execute("INSERT INTO captured VALUES (?, ?, ?)", (sale.order_number, next(self._numbers), at))
+            self._open[order_id] = sale._replace(captured=True)
+            return Entry(order_id, "capture", sale.cents, at)
 
     def void(self, order_id: str) -> Entry:
         """Give up the reservation."""
-        return self._follow(order_id, "void")
+        with self._lock:
+            return self._end(order_id, "void", self._sale(order_id, "void", captured=False))
 
     def refund(self, order_id: str) -> Entry:
         """Give the taken money back."""
-        return self._follow(order_id, "refund")
+        with self._lock:
+            return self._end(order_id, "refund", self._sale(order_id, "refund", captured=True))
 
     def settle(self, order_id: str) -> Entry:
         """The order has left the house: its money stays."""
-        return self._follow(order_id, "settle")
+        with self._lock:
+            return self._end(order_id, "settle", self._sale(order_id, "settle", captured=True))
 
     def undo(self, order_id: str) -> Entry | None:
         """Void or refund, whichever is due; None if nothing is (never authorized, or ended already)."""
         with self._lock:
-            number, last = self._open.get(order_id, _NOTHING)
-            if last is None:
-                return None
-            return self._write(order_id, "refund" if last.step == "capture" else "void", last.cents, number)
+            sale = self._open.get(order_id)
+            return None if sale is None else self._end(order_id, "refund" if sale.captured else "void", sale)
 
     def entries(self, order_id: str | None = None) -> list[Entry]:
         """All entries, or one order's, oldest first."""
@@ -173,34 +206,22 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def _follow(self, order_id: str, step: str) -> Entry:
-        with self._lock:
-            number, last = self._open.get(order_id, _NOTHING)
-            if last is None or last.step != _COMES_AFTER[step]:
-                raise self._refusal(order_id, step)
-            return self._write(order_id, step, last.cents, number)
+    def _sale(self, order_id: str, step: str, *, captured: bool) -> _Sale:
+        sale = self._open.get(order_id)
+        if sale is None or sale.captured is not captured:
+            raise self._refusal(order_id, step, f"right after {'capture' if captured else 'authorize'}")
+        return sale
 
-    def _write(self, order_id: str, step: str, cents: int, order_number: int | None = None) -> Entry:
-        entry = Entry(order_id, step, cents, time.time())
-        phase, number = _PHASE[step], next(self._numbers)
-        if order_number is None:
-            order_number = number
-        try:
-            self._database.execute(
-                "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (order_number, phase, order_id, step, cents, entry.at, number),
-            )
-        except sqlite3.IntegrityError as error:
-            raise self._refusal(order_id, step) from error
-        if phase < 3:
-            self._open[order_id] = order_number, entry
-        else:
-            del self._open[order_id]
-        return entry
+    def _end(self, order_id: str, step: str, sale: _Sale) -> Entry:
+        at = time.time()
+        self._cursor.execute(
+            "INSERT INTO ended VALUES (?, ?, ?, ?)", (sale.order_number, next(self._numbers), step, at)
+        )
+        del self._open[order_id]
+        return Entry(order_id, step, sale.cents, at)
 
-    def _refusal(self, order_id: str, step: str) -> LedgerError:
+    def _refusal(self, order_id: str, step: str, place: str) -> LedgerError:
         done = ", ".join(entry.step for entry in self.entries(order_id)) or "nothing"
-        place = f"right after {_COMES_AFTER[step]}" if step in _COMES_AFTER else "first"
         return LedgerError(f"cannot {step} order {order_id}: {step} comes {place}, and done for it is: {done}")
 
     def _total(self, step: str, order_id: str | None) -> int:
@@ -210,10 +231,14 @@ class Ledger:
 
     def _select(self, columns: str, order_id: str | None, order: str = "") -> sqlite3.Cursor:
         # Two queries: one for both would read the whole table for the sake of one order.
-        where, of = ("true", ()) if order_id is None else (_OF_ORDER, (order_id,))
+        where, of = ("true", ()) if order_id is None else ("order_id = ?", (order_id,))
         return self._database.execute(f"SELECT {columns} FROM entries WHERE {where} {order}", of)
 
+    def _one(self, question: str) -> int:
+        number: int = self._database.execute(question).fetchone()[0]
+        return number
+
     def _repair(self) -> list[Entry]:
-        for number, *entry in self._database.execute(_OPEN):
-            self._open[entry[0]] = number, Entry(*entry)
+        for number, order_id, cents, captured in self._database.execute(_OPEN):
+            self._open[order_id] = _Sale(number, cents, bool(captured))
         return [undone for order_id in list(self._open) if (undone := self.undo(order_id)) is not None]

@@ -1,4 +1,5 @@
 import multiprocessing
+import sqlite3
 import threading
 
 import pytest
@@ -133,6 +134,33 @@ def test_reopening_a_file_voids_and_refunds_what_was_left_unfinished_and_says_so
         assert ledger.repaired == []
 
 
+def test_a_reopened_file_takes_new_orders_also_after_refusals(tmp_path):
+    path = tmp_path / "money.db"
+    with Ledger(path) as ledger:
+        ledger.authorize("a", 100)
+        for _ in range(3):
+            with pytest.raises(LedgerError):
+                ledger.authorize("a", 100)
+        ledger.authorize("b", 100)
+    with Ledger(path) as ledger:
+        for order_id in "cdefg":
+            ledger.authorize(order_id, 100)
+        assert [entry.order_id for entry in ledger.entries()] == list("ababcdefg")
+
+
+def test_entries_are_listed_as_they_came_also_where_the_clock_was_put_back(ledger, monkeypatch):
+    times = iter([3.0, 2.0, 1.0])
+    monkeypatch.setattr("pizzeria.ledger.time.time", lambda: next(times))
+    ledger.authorize("a", 100)
+    ledger.authorize("b", 100)
+    ledger.capture("a")
+    assert [(entry.order_id, entry.step) for entry in ledger.entries()] == [
+        ("a", "authorize"),
+        ("b", "authorize"),
+        ("a", "capture"),
+    ]
+
+
 def _open(path, answers):
     try:
         Ledger(path)
@@ -163,6 +191,18 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(tmp_path):
     with pytest.raises(LedgerError, match=r"letter\.txt"):
         Ledger(path)
     assert path.read_text() == "Dear customer, " * 100
+
+
+def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE entries (diary TEXT)")
+    database.close()
+    with pytest.raises(LedgerError, match="if it is something else than a ledger, name another file"):
+        Ledger(path)
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("entries",)]
+    database.close()
 
 
 def test_many_threads_can_use_one_ledger(ledger):
