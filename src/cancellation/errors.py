@@ -37,12 +37,12 @@ class OperationCanceledError(Exception):
             from cancellation.token import CancellationToken
 
             token = CancellationToken.none
-        reason = token.reason
+        reason = token._reason
         self.token = token
         self.reason: object = reason
         if message is None:
             message = "The operation was canceled" + (f": {in_words(reason)}" if reason is not None else ".")
-        super().__init__(message)
+        self.args = (message,)  # what super().__init__(message) does, at half the price
         if isinstance(reason, BaseException):
             self.__cause__ = reason
 

@@ -61,8 +61,9 @@ async def delay(
 
 
 def _finish_if_canceled(token: CancellationToken, future: asyncio.Future[bool]) -> None:
-    if token._canceled:  # if not, the source was disposed: no concern of a wait that ends by itself
-        finish(future, False)
+    # If not canceled, the source was disposed: no concern of a wait that ends by itself.
+    if token._canceled and not future.done():
+        future.set_result(False)
 
 
 async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) -> T:

@@ -18,8 +18,9 @@ def wake_all(tokens: Iterable[CancellationToken]) -> None:
     """Wake whoever waits on these tokens, in the order in which they began to; each loop once."""
     by_loop: dict[AbstractEventLoop, list[Callable[[], object]]] = {}
     for token in tokens:
-        for wake in list(token._waiters):
-            loop = token._waiters.pop(wake, MISSING)
+        waiters = token._waiters
+        for wake in list(waiters):
+            loop = waiters.pop(wake, MISSING)
             if loop is None:
                 wake()
             elif loop is not MISSING:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from cancellation import CancellationToken
 from pizzeria.clock import Clock
 from pizzeria.events import CancelRequested, EventStream
+from pizzeria.order import FINAL
 from pizzeria.receipt import Receipt
 
 
@@ -56,5 +57,5 @@ class _Watched:
     def tell(self, receipts: Iterable[Receipt]) -> None:
         now, reason, publish = self._clock.now, self._token.reason, self._events.publish
         for receipt in receipts:
-            if not receipt.cancel_requested and not receipt.status.is_final:
+            if not receipt.cancel_requested and receipt.status not in FINAL:
                 publish(CancelRequested(receipt.order, now, reason))

@@ -63,7 +63,7 @@ class OrderState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self in _FINAL
+        return self in FINAL
 
 
 _UNDONE = {OrderState.CANCELLED, OrderState.FAILED}
@@ -80,4 +80,4 @@ MOVES: dict[OrderState, set[OrderState]] = {
     OrderState.CANCELLED: set(),
     OrderState.FAILED: set(),
 }
-_FINAL = {state for state, moves in MOVES.items() if not moves}
+FINAL = {state for state, moves in MOVES.items() if not moves}

@@ -11,7 +11,7 @@ from pizzeria.events import EventStream, Line, Money, StateChanged
 from pizzeria.kitchen import Kitchen
 from pizzeria.ledger import Entry
 from pizzeria.notification import Notification
-from pizzeria.order import MOVES, Order, OrderState
+from pizzeria.order import FINAL, MOVES, Order, OrderState
 from pizzeria.payment import Payment
 
 COURIER = 0.3  # seconds until the courier is at the door
@@ -45,9 +45,18 @@ class Orders:
         progress = _Progress(order, self._clock, self._events)
         progress.say("🍽️ Order received...")
         try:
-            await self._serve(order, progress, token)
+            progress.move_to(OrderState.PAYING)
+            await self._payment.process_payment(order, token)
+            progress.move_to(OrderState.WAITING)
+            async with self._kitchen.oven(order, token):
+                progress.move_to(OrderState.COOKING)
+                await self._kitchen.prepare_meal(order, token)
+            progress.move_to(OrderState.READY)
+            await self._clock.pause(COURIER, token)
+            token.throw_if_cancellation_requested()  # the last look: what follows cannot be undone
+            await self._hand_over(order, progress)
         except BaseException as error:
-            if progress.state.is_final:  # completed, though its task was cancelled
+            if progress.state in FINAL:  # completed, though its task was cancelled
                 raise
             by_token = isinstance(error, OperationCanceledError) and token.is_cancellation_requested
             try:
@@ -55,27 +64,15 @@ class Orders:
             except Exception as failure:  # the order stays open in the ledger, which repairs it when opened again
                 progress.fail(failure)
                 raise
-            if undone is not None:
-                progress.record(undone, "🧹 Cleaning up before stopping...")
             if by_token or isinstance(error, asyncio.CancelledError):
-                reason = token.reason
-                progress.move_to(OrderState.CANCELLED, f"🚫 Order cancelled by {_canceler(reason)}.", reason)
+                progress.end_undone(undone, OrderState.CANCELLED, token.reason, _cancel_line(token.reason))
             else:
-                progress.fail(error)
+                progress.fail(error, undone)
             if not by_token:
                 raise
 
-    async def _serve(self, order: Order, progress: _Progress, token: CancellationToken) -> None:
-        progress.move_to(OrderState.PAYING)
-        await self._payment.process_payment(order, token)
-        progress.move_to(OrderState.WAITING)
-        async with self._kitchen.oven(order, token):
-            progress.move_to(OrderState.COOKING)
-            await self._kitchen.prepare_meal(order, token)
-        progress.move_to(OrderState.READY)
-        await self._clock.pause(COURIER, token)
-        token.throw_if_cancellation_requested()  # the last look: what follows cannot be undone
-        progress.record(await self._bank.settle(order.id))
+    async def _hand_over(self, order: Order, progress: _Progress) -> None:
+        progress.tell_money(await self._bank.settle(order.id))
         progress.move_to(OrderState.HANDED_OVER)
         try:
             await self._notification.notify_customer(order, CancellationToken.none)
@@ -95,32 +92,46 @@ class _Progress:
         self.state = OrderState.RECEIVED
         events.publish(StateChanged(order, clock.now, self.state))
 
-    def move_to(self, state: OrderState, line: str = "", reason: object = None) -> None:
-        if state not in MOVES[self.state]:
-            raise RuntimeError(f"an order that is {self.state} cannot become {state}")
+    def move_to(self, state: OrderState, line: str = "") -> None:
+        self._check(state)
         self.state = state
-        now, publish = self._clock.now, self._events.publish
-        publish(StateChanged(self._order, now, state, reason))
+        now = self._clock.now
+        self._events.publish(StateChanged(self._order, now, state))
         if line:
-            publish(Line(self._order, now, "orders", line))
+            self._events.publish(Line(self._order, now, "orders", line))
 
-    def fail(self, error: BaseException) -> None:
-        self.move_to(OrderState.FAILED, f"⚠️ Order failed: {_in_words(error)}", error)
+    def end_undone(self, undone: Entry | None, state: OrderState, reason: object, line: str) -> None:
+        """Cancelled or failed. `undone`: what had to be undone in the ledger."""
+        self._check(state)
+        self.state = state
+        order, now = self._order, self._clock.now
+        end = StateChanged(order, now, state, reason), Line(order, now, "orders", line)
+        if undone is None:
+            self._events.publish(*end)
+        else:
+            cleanup = Line(order, now, "orders", "🧹 Cleaning up before stopping...")
+            self._events.publish(cleanup, Money(order, now, undone.step, undone.cents), *end)
 
-    def record(self, entry: Entry, line: str = "") -> None:
-        now, publish = self._clock.now, self._events.publish
-        if line:
-            publish(Line(self._order, now, "orders", line))
-        publish(Money(self._order, now, entry.step, entry.cents))
+    def fail(self, error: BaseException, undone: Entry | None = None) -> None:
+        self.end_undone(undone, OrderState.FAILED, error, f"⚠️ Order failed: {_in_words(error)}")
+
+    def tell_money(self, entry: Entry) -> None:
+        self._events.publish(Money(self._order, self._clock.now, entry.step, entry.cents))
 
     def say(self, line: str) -> None:
         self._events.publish(Line(self._order, self._clock.now, "orders", line))
 
+    def _check(self, state: OrderState) -> None:
+        if state not in MOVES[self.state]:
+            raise RuntimeError(f"an order that is {self.state} cannot become {state}")
 
-def _canceler(reason: object) -> str:
+
+def _cancel_line(reason: object) -> str:
     if isinstance(reason, TimeoutError):
-        return "deadline"
-    return CLOSING_TIME if reason == CLOSING_TIME else "user"
+        return "🚫 Order cancelled by deadline."
+    if isinstance(reason, str) and reason == CLOSING_TIME:
+        return "🚫 Order cancelled by closing time."
+    return "🚫 Order cancelled by user."
 
 
 def _in_words(error: BaseException) -> str:

@@ -175,8 +175,8 @@ MUTANTS = [
     M(
         "the reason is not the cause",
         "errors.py",
-        "        super().__init__(message)\n        if isinstance(reason, BaseException):",
-        "        super().__init__(message)\n        if False:",
+        "        if isinstance(reason, BaseException):\n            self.__cause__ = reason\n\n    @property",
+        "        if False:\n            self.__cause__ = reason\n\n    @property",
     ),
     M(
         "the text does not say why",
