@@ -46,18 +46,19 @@ async def delay(
         return
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bool] = loop.create_future()
-    elapsed, canceled = partial(finish, future, True), partial(_finish_if_canceled, token, future)
+    canceled = partial(_finish_if_canceled, token, future)
     token._add_waiter(canceled, loop)
     if time_provider is TimeProvider.system:
-        stop = loop.call_later(due, elapsed).cancel
+        stop = loop.call_later(due, finish, future, True).cancel
     else:
-        stop = time_provider.create_timer(partial(wake_on, loop, [elapsed]), due).dispose
+        stop = time_provider.create_timer(partial(wake_on, loop, [partial(finish, future, True)]), due).dispose
     try:
-        if not await future:
-            raise OperationCanceledError(None, token)
+        elapsed = await future
     finally:
         stop()
         token._remove_waiter(canceled)
+    if not elapsed:
+        raise OperationCanceledError(None, token)
 
 
 def _finish_if_canceled(token: CancellationToken, future: asyncio.Future[bool]) -> None:
