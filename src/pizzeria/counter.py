@@ -28,6 +28,9 @@ from pizzeria.timeline import Timeline
 _STYLE = f"<style>{files('pizzeria').joinpath('counter.css').read_text(encoding='utf-8')}</style>"
 
 
+MOST_DRAWN = 6  # orders in the timeline; more would not fit on a page
+
+
 class OrderCounter(widgets.VBox):
     """A widget to place orders in `shop` and to cancel them, while they run, one by one or all at once.
 
@@ -51,6 +54,7 @@ class OrderCounter(widgets.VBox):
         self._kitchen = CancellationTokenSource()
         self._closed = False
         self._drawing: asyncio.Task[None] | None = None  # of the timeline; None while it is hidden
+        self._to_draw = False  # something has happened since
 
         self.pizza = widgets.Dropdown(
             options=[(f"{pizza}  {euros(cents)}", pizza) for pizza, cents in MENU.items()], description="Pizza"
@@ -76,7 +80,7 @@ class OrderCounter(widgets.VBox):
         )
         self.pace = widgets.Dropdown(
             options=[
-                ("as it is", 0),
+                ("the shop's own", 0),
                 ("as in the article", 1.0),
                 ("twice as fast", 0.5),
                 ("ten times as fast", 0.1),
@@ -219,8 +223,10 @@ class OrderCounter(widgets.VBox):
             self._say("The kitchen is open again.")
         else:
             self.close_kitchen.description = "Open the kitchen"
+            stoppable = sum(card.can_be_cancelled for card in self._cards.values())
+            reached = f" One cancel has reached {_orders(stoppable)}, through a link." if stoppable else ""
             self._kitchen.cancel(CLOSING_TIME)
-            self._say("The kitchen is closed. One cancel has reached every order, through its link.")
+            self._say(f"The kitchen is closed.{reached}")
 
     def _show_timeline(self) -> None:
         if self._drawing is not None:
@@ -230,26 +236,34 @@ class OrderCounter(widgets.VBox):
             self.show_timeline.description = "Show timeline"
         elif self._cards:
             self._draw()
+            newest = f" of the newest {MOST_DRAWN} orders" if len(self._cards) > MOST_DRAWN else ""
+            self._say(f"Look below the orders for the timeline{newest}.")
         else:
             self._say("There is nothing to draw yet. Place an order first.")
 
     def _draw(self) -> None:
-        self._drawing = self._loop.create_task(self._draw_timeline())
+        """Draw the timeline; or, where that is being done, once more afterwards, however many orders end meanwhile."""
+        self._to_draw = True
+        if self._drawing is None or self._drawing.done():
+            self._drawing = self._loop.create_task(self._draw_timeline())
 
     async def _draw_timeline(self) -> None:
-        cards = self.orders[:6][::-1]
-        drawn = Timeline([event for card in cards for event in card.events], first_number=cards[0].number)
-        try:
-            png = await asyncio.to_thread(drawn.png)  # matplotlib takes its time, and orders are running
-        except Exception as error:
-            self._say(f"The timeline cannot be drawn. {_in_words(error)}", "error")
-            return
-        self._timeline.value = (
-            f'<img alt="Timeline of the orders; the table below says the same" '
-            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-            f"<details><summary>The same as a table</summary><pre>{escape(str(drawn))}</pre></details>"
-        )
-        self.show_timeline.description = "Hide timeline"
+        while self._to_draw:
+            self._to_draw = False
+            cards = self.orders[:MOST_DRAWN][::-1]
+            drawn = Timeline([event for card in cards for event in card.events], first_number=cards[0].number)
+            try:
+                png = await asyncio.to_thread(drawn.png)  # matplotlib takes its time, and orders are running
+            except Exception as error:
+                self._say(f"The timeline cannot be drawn. {_in_words(error)}", "error")
+                self._drawing = None
+                return
+            self._timeline.value = (
+                f'<img alt="Timeline of the orders; the table below says the same" '
+                f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+                f"<details><summary>The same as a table</summary><pre>{escape(str(drawn))}</pre></details>"
+            )
+            self.show_timeline.description = "Hide timeline"
 
     def _read(self, event: Event) -> None:
         card = self._cards.get(event.order.id)
@@ -257,9 +271,9 @@ class OrderCounter(widgets.VBox):
             return
         card.read(event)
         if isinstance(event, StateChanged):
-            if event.state.is_final:
+            self._summary.value = f"<p>{escape(_summary([card.receipt for card in self._cards.values()]))}</p>"
+            if event.state.is_final and event.reason != CLOSING_TIME:  # what closing did has been said for all
                 self._say(f"Order {card.number} is {card.status.lower()}.")
-                self._summary.value = f"<p>{escape(_summary([card.receipt for card in self._cards.values()]))}</p>"
             else:
                 self._announce(f"Order {card.number}: {card.status}")
 
@@ -296,8 +310,10 @@ def _row(*children: widgets.Widget) -> widgets.Box:
 
 def _summary(receipts: list[Receipt]) -> str:
     count = Counter(receipt.status for receipt in receipts)
+    under_way = sum(not receipt.status.is_final for receipt in receipts)
     parts = [
         _orders(len(receipts)),
+        *([f"{under_way} under way"] if under_way else []),
         f"{count[OrderState.COMPLETED]} completed",
         f"{count[OrderState.CANCELLED]} cancelled",
         *([f"{count[OrderState.FAILED]} failed"] if count[OrderState.FAILED] else []),

@@ -7,6 +7,7 @@ import pytest
 from fake_shop import Shop, turn_loop
 
 from pizzeria import Order, OrderCounter, OrderState, Pizzeria, cells
+from pizzeria.counter import Timeline
 
 
 def run(scenario, shop=None):
@@ -284,6 +285,36 @@ def test_the_summary_counts_orders_money_and_oven_time():
     run(scenario, shop)
 
 
+def test_the_summary_counts_orders_under_way_from_the_first_on():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place)
+        assert "1 order · 1 under way · 0 completed · 0 cancelled · charged €0.00" in text(counter._summary)
+        await click(counter.place, 2.6, shop)
+        assert "2 orders · 2 under way · 0 completed · 0 cancelled · charged €19.00" in text(counter._summary)
+
+    run(scenario, shop)
+
+
+def test_closing_the_kitchen_says_how_many_orders_it_reached_and_that_stays():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.close_kitchen)
+        assert ">The kitchen is closed.<" in text(counter._message)
+        await click(counter.close_kitchen)
+        await click(counter.place, 6.1, shop)
+        for _ in range(3):
+            await click(counter.place)
+        await click(counter.close_kitchen)
+        assert [card.status for card in counter.orders] == ["Cancelled"] * 3 + ["Completed"]
+        assert "The kitchen is closed. One cancel has reached 3 orders, through a link." in text(counter._message)
+        assert "is cancelled" not in text(counter._message)
+
+    run(scenario, shop)
+
+
 def test_one_order_is_not_orders():
     shop = Shop()
 
@@ -311,6 +342,54 @@ def test_the_timeline_is_shown_on_demand_with_a_table_that_says_the_same():
         assert "1 Margherita  payment" in text(counter._timeline)
         await click(counter.show_timeline)
         assert text(counter._timeline) == ""
+
+    run(scenario, shop)
+
+
+def test_however_many_orders_end_at_once_the_timeline_is_drawn_once_more_and_by_one_thread_at_a_time(monkeypatch):
+    shop = Shop()
+    drawings = []
+    may_end = threading.Event()
+
+    def png(timeline):
+        drawings.append(str(timeline))
+        assert may_end.wait(60)
+        return b""
+
+    monkeypatch.setattr(Timeline, "png", png)
+
+    async def scenario(counter):
+        for _ in range(3):
+            await click(counter.place)
+        await click(counter.show_timeline)
+        assert "Look below the orders for the timeline." in text(counter._message)
+        await click(counter.close_kitchen)
+        may_end.set()
+        await counter._drawing
+        assert [drawing.count("cancelled") for drawing in drawings] == [0, 3]
+        assert counter.show_timeline.description == "Hide timeline"
+        await click(counter.show_timeline)
+        assert text(counter._timeline) == ""
+
+    run(scenario, shop)
+
+
+def test_a_timeline_that_cannot_be_drawn_says_why_and_can_be_tried_again(monkeypatch):
+    shop = Shop()
+
+    def png(timeline):
+        raise ImportError("no matplotlib")
+
+    async def scenario(counter):
+        await click(counter.place)
+        with monkeypatch.context() as without:
+            without.setattr(Timeline, "png", png)
+            counter.show_timeline.click()
+            await counter._drawing
+        assert "The timeline cannot be drawn. ImportError: no matplotlib" in text(counter._message)
+        await click(counter.show_timeline)
+        await counter._drawing
+        assert "image/png" in text(counter._timeline)
 
     run(scenario, shop)
 
