@@ -115,24 +115,27 @@ class Timeline:
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
 
-        lanes = [(history, lane) for history in self.histories for lane in LANES]
-        figure = Figure(figsize=(9, 1.1 + 0.32 * len(lanes)), layout="constrained")
+        orders = list(enumerate(self.histories, self._first_number))
+        rows = {  # above each order one is left free: it parts the orders, and has room for the word "cancel"
+            (number, lane): place * (len(LANES) + 1) + row
+            for place, (number, _) in enumerate(orders)
+            for row, lane in enumerate(LANES, 1)
+        }
+        figure = Figure(figsize=(9, 1.4 + 0.32 * (len(rows) + len(orders))), layout="constrained")
         axes = figure.subplots()
-        for row, (history, lane) in enumerate(lanes):
+        for number, history in orders:
             for span in history.spans:
-                if span.lane == lane:
-                    colour, hatch = _LOOKS[span.what]
-                    axes.barh(
-                        row, span.end - span.begin, left=span.begin, color=colour, hatch=hatch, edgecolor="#222222"
-                    )
-        for number, history in enumerate(self.histories):
-            if history.cancelled_at is not None:
-                top = number * len(LANES)
-                axes.vlines(history.cancelled_at, top - 0.5, top + len(LANES) - 0.5, "#c0392b", "dashed", linewidth=2)
-                axes.annotate("cancel", (history.cancelled_at, top - 0.5), ha="center", va="bottom", color="#c0392b")
-        axes.set_yticks(range(len(lanes)), [self._label(number, lane) for number, (_, lane) in enumerate(lanes)])
-        axes.invert_yaxis()
-        axes.margins(y=0.08)
+                colour, hatch = _LOOKS[span.what]
+                seconds = span.end - span.begin
+                axes.barh(
+                    rows[number, span.lane], seconds, left=span.begin, color=colour, hatch=hatch, edgecolor="#222222"
+                )
+            if (at := history.cancelled_at) is not None:
+                top, bottom = rows[number, LANES[0]] - 0.5, rows[number, LANES[-1]] + 0.5
+                axes.vlines(at, top, bottom, "#c0392b", "dashed", linewidth=2)
+                axes.annotate("cancel", (at, top), ha="center", va="bottom", color="#c0392b")
+        axes.set_yticks(list(rows.values()), [f"{number} {lane}" for number, lane in rows])
+        axes.set_ylim(max(rows.values(), default=0) + 0.8, -0.8)
         axes.set_xlabel("seconds")
         axes.set_xlim(left=min((span.begin for h in self.histories for span in h.spans), default=0))
         names = {"work": "work", "wait": "waiting for an oven", "saved": "saved: never done"}
@@ -148,9 +151,6 @@ class Timeline:
             frameon=False,
         )
         return figure
-
-    def _label(self, row: int, lane: str) -> str:
-        return f"{row // len(LANES) + self._first_number} {lane}"
 
     def png(self) -> bytes:
         """The picture as a PNG file."""
