@@ -9,7 +9,7 @@ from pizzeria.bank import Bank
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream, Line, Money, StateChanged
 from pizzeria.kitchen import Kitchen
-from pizzeria.ledger import Entry
+from pizzeria.ledger import Entry, LedgerError
 from pizzeria.notification import Notification
 from pizzeria.order import FINAL, MOVES, Order, OrderState
 from pizzeria.payment import Payment
@@ -54,6 +54,8 @@ class Orders:
             progress.move_to(OrderState.READY)
             await self._clock.pause(COURIER, token)
             token.throw_if_cancellation_requested()  # the last look: what follows cannot be undone
+            progress.settling = True
+            await self._bank.settle(order.id)
             await self._hand_over(order, progress)
         except BaseException as error:
             if progress.state in FINAL:  # completed, though its task was cancelled
@@ -64,6 +66,11 @@ class Orders:
             except Exception as failure:  # the order stays open in the ledger, which repairs it when opened again
                 progress.fail(failure)
                 raise
+            if undone is None and progress.settling and not isinstance(error, LedgerError):
+                await self._hand_over(order, progress)  # the bank had settled; only its answer did not arrive
+                if isinstance(error, Exception):
+                    return
+                raise
             if by_token or isinstance(error, asyncio.CancelledError):
                 progress.end_undone(undone, OrderState.CANCELLED, token.reason, _cancel_line(token.reason))
             else:
@@ -72,7 +79,7 @@ class Orders:
                 raise
 
     async def _hand_over(self, order: Order, progress: _Progress) -> None:
-        progress.tell_money(await self._bank.settle(order.id))
+        progress.tell_settled()
         progress.move_to(OrderState.HANDED_OVER)
         try:
             await self._notification.notify_customer(order, CancellationToken.none)
@@ -90,6 +97,7 @@ class _Progress:
         self._clock = clock
         self._events = events
         self.state = OrderState.RECEIVED
+        self.settling = False  # the bank has been asked to settle
         events.publish(StateChanged(order, clock.now, self.state))
 
     def move_to(self, state: OrderState, line: str = "") -> None:
@@ -115,8 +123,8 @@ class _Progress:
     def fail(self, error: BaseException, undone: Entry | None = None) -> None:
         self.end_undone(undone, OrderState.FAILED, error, f"⚠️ Order failed: {_in_words(error)}")
 
-    def tell_money(self, entry: Entry) -> None:
-        self._events.publish(Money(self._order, self._clock.now, entry.step, entry.cents))
+    def tell_settled(self) -> None:
+        self._events.publish(Money(self._order, self._clock.now, "settle", self._order.cents))
 
     def say(self, line: str) -> None:
         self._events.publish(Line(self._order, self._clock.now, "orders", line))

@@ -7,7 +7,8 @@ import pytest
 from fake_shop import Shop, turn_loop
 
 from cancellation import CancellationToken, CancellationTokenSource
-from pizzeria import Order, OrderState, Pizzeria
+from pizzeria import LedgerError, Order, OrderState, Pizzeria
+from pizzeria.bank import LedgerHere
 from pizzeria.events import CancelRequested, MessageSent, StateChanged, Step
 from pizzeria.orders import CLOSING_TIME
 
@@ -251,6 +252,49 @@ def test_cancelling_the_task_after_the_handover_leaves_the_order_completed(shop,
     asyncio.run(main())
     assert shop.lines()[-1] == "✅ Order completed successfully!"
     assert shop.ledger.kept() == 950
+
+
+class FarBank(LedgerHere):
+    """It settles at once; then its answer travels until the caller has no more patience."""
+
+    async def settle(self, order_id):
+        self._ledger.settle(order_id)
+        await asyncio.Event().wait()
+
+
+def test_cancelling_the_task_while_a_far_bank_settles_is_too_late_the_pizza_goes_out(order):
+    class FarShop(Shop):
+        def _open_bank(self):
+            return FarBank(self.ledger)
+
+    shop = FarShop()
+
+    async def main():
+        task = await placed(shop, order)
+        await shop.run(6)
+        assert [entry.step for entry in shop.ledger.entries()][-1] == "settle"
+        task.cancel()
+        await shop.run(1)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert shop.lines()[-2:] == ["🛵 Your order is on its way", "✅ Order completed successfully!"]
+    assert shop.ledger.kept() == 950
+
+
+def test_an_order_that_was_refunded_by_hand_before_the_handover_is_not_handed_over(shop, order):
+    async def main():
+        task = await placed(shop, order)
+        await shop.run(5.6)
+        shop.ledger.refund(order.id)
+        await shop.run(1)
+        with pytest.raises(LedgerError, match="done for it is: authorize, capture, refund"):
+            await task
+
+    asyncio.run(main())
+    assert shop.lines()[-1].startswith("⚠️ Order failed: LedgerError: cannot settle order")
+    assert shop.ledger.kept() == 0
 
 
 def test_a_cancel_from_another_thread_stops_the_order_and_its_readers_stay_on_the_loop(order):

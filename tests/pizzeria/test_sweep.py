@@ -67,6 +67,7 @@ FAILURES = {
     "bank refuses the capture": lambda shop: fails_before(shop, "capture"),
     "bank loses its answer to the capture": lambda shop: fails_after(shop, "capture"),
     "ledger refuses to settle": lambda shop: fails_before(shop, "settle"),
+    "ledger loses its answer to settle": lambda shop: fails_after(shop, "settle"),
     "oven breaks": oven_breaks,
     "message fails": message_fails,
 }
