@@ -94,29 +94,40 @@ class Ledger:
     """
 
     def __init__(self, path: str | PathLike[str] = ":memory:") -> None:
+        if not fspath(path):
+            raise ValueError(f"path must name a file, or be ':memory:', not {path!r}")
         self._lock = threading.RLock()
         self._open: dict[str, _Sale] = {}  # by order id: those not ended
-        self._database = sqlite3.connect(fspath(path), isolation_level=None, check_same_thread=False, timeout=0)
-        self._cursor = self._database.cursor()  # writes; one for all, as a cursor costs nearly as much as a row
         try:
-            # Exclusive: a second process would take the first one's running orders for leftovers, and refund them.
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            # A journal brings a file back to a whole after a crash; what is in memory does not outlive one.
-            self._database.execute(f"PRAGMA journal_mode = {'OFF' if fspath(path) == ':memory:' else 'WAL'}")
-            self._database.execute("PRAGMA synchronous = NORMAL")  # safe when the process dies, which is our case
-            if self._one("PRAGMA user_version") == 0:
-                self._database.executescript(_SCHEMA)
-            self._numbers = itertools.count(self._one("SELECT coalesce(max(number), 0) + 1 FROM entries"))
-            self.repaired = self._repair()
+            self._database = sqlite3.connect(fspath(path), isolation_level=None, check_same_thread=False, timeout=0)
+            try:
+                self._set_up(in_memory=fspath(path) == ":memory:")
+            except BaseException:
+                self._database.close()
+                raise
         except sqlite3.Error as error:
-            self._database.close()
             raise LedgerError(
-                f"cannot open the ledger {fspath(path)!r}: {error}. If another kernel or another Ledger has it "
-                f"open, close() that one first; if it is something else than a ledger, name another file."
+                f"cannot open the ledger {fspath(path)!r}: {error}. Look whether its folder exists and lets you write, "
+                f"whether another kernel or another Ledger has it open (close() that one first), and whether it is a "
+                f"ledger at all (if it is something else, name another file)."
             ) from error
+
+    def _set_up(self, *, in_memory: bool) -> None:
+        # Exclusive: a second process would take the first one's running orders for leftovers, and refund them.
+        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        # A journal brings a file back to a whole after a crash; what is in memory does not outlive one.
+        self._database.execute(f"PRAGMA journal_mode = {'OFF' if in_memory else 'WAL'}")
+        self._database.execute("PRAGMA synchronous = NORMAL")  # safe when the process dies, which is our case
+        if self._one("PRAGMA user_version") == 0:
+            self._database.executescript(_SCHEMA)
+        self._cursor = self._database.cursor()  # writes; one for all, as a cursor costs nearly as much as a row
+        self._numbers = itertools.count(self._one("SELECT coalesce(max(number), 0) + 1 FROM entries"))
+        self.repaired = self._repair()
 
     def authorize(self, order_id: str, cents: int) -> Entry:
         """Reserve the money. `ValueError` unless `cents` is a whole number above 0."""
+        if not isinstance(order_id, str):
+            raise TypeError(f"order_id must be text, not {order_id!r}")
         if not isinstance(cents, int) or isinstance(cents, bool) or cents <= 0:
             raise ValueError(f"cents must be a whole number above 0, not {cents!r}")
         with self._lock:

@@ -198,11 +198,27 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE entries (diary TEXT)")
     database.close()
-    with pytest.raises(LedgerError, match="if it is something else than a ledger, name another file"):
+    with pytest.raises(LedgerError, match="if it is something else, name another file"):
         Ledger(path)
     with sqlite3.connect(path) as database:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("entries",)]
     database.close()
+
+
+def test_a_folder_that_is_not_there_is_named_with_advice(tmp_path):
+    with pytest.raises(LedgerError, match=r"money\.db.*whether its folder exists"):
+        Ledger(tmp_path / "nowhere" / "money.db")
+
+
+@pytest.mark.parametrize(("path", "error"), [("", ValueError), (None, TypeError), (3, TypeError)])
+def test_a_path_must_name_a_file(path, error):
+    with pytest.raises(error):
+        Ledger(path)
+
+
+def test_an_order_id_is_text(ledger):
+    with pytest.raises(TypeError, match="order_id must be text, not 7"):
+        ledger.authorize(7, 100)
 
 
 def test_many_threads_can_use_one_ledger(ledger):
