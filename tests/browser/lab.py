@@ -108,6 +108,10 @@ class Lab:
             text = answer.read()
         return json.loads(text) if text else None
 
+    def log(self):
+        """The last that the server said."""
+        return self._log.read_text()[-5000:]
+
     def address(self, notebook):
         """Where a notebook is found, alone on its page."""
         return f"{self._url}doc/tree/{notebook}?token={self._token}"
@@ -224,7 +228,20 @@ class Notebook:
 
     def wait(self, timeout=60):
         """Until the cells that were started have ended."""
-        self.page.wait_for_function("window.ended", timeout=timeout * 1000)
+        from playwright.sync_api import TimeoutError
+
+        try:
+            self.page.wait_for_function("window.ended", timeout=timeout * 1000)
+        except TimeoutError:
+            state = self.page.evaluate(
+                """() => {
+                    const {connectionStatus, status, id} = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                    return `kernel ${id} ${status}, ${connectionStatus}`;
+                }"""
+            )
+            raise RuntimeError(
+                f"{self._path} did not end within {timeout} s: {state}, its cells {self.cells()}\n{self._lab.log()}"
+            ) from None
 
     def cells(self):
         """Of each code cell: its execution count, and the errors among its outputs."""
