@@ -13,6 +13,8 @@ import itertools
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from os import PathLike, fspath
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -80,6 +82,10 @@ class Entry(NamedTuple):
     at: float
 
 
+# Entry(...) without a call in Python: thousands are made when one cancel undoes thousands of orders.
+_entry: Callable[[tuple[str, str, int, float]], Entry] = partial(tuple.__new__, Entry)
+
+
 class _Sale(NamedTuple):
     order_number: int
     cents: int
@@ -137,7 +143,7 @@ class Ledger:
             except sqlite3.IntegrityError as error:
                 raise self._refusal(order_id, "authorize", "first") from error
             self._open[order_id] = _Sale(number, cents, captured=False)
-            return Entry(order_id, "authorize", cents, at)
+            return _entry((order_id, "authorize", cents, at))
 
     def capture(self, order_id: str) -> Entry:
         """Take the reserved money."""
@@ -146,7 +152,7 @@ class Ledger:
             at = time.time()
             self._cursor.execute("INSERT INTO captured VALUES (?, ?, ?)", (sale.order_number, next(self._numbers), at))
             self._open[order_id] = sale._replace(captured=True)
-            return Entry(order_id, "capture", sale.cents, at)
+            return _entry((order_id, "capture", sale.cents, at))
 
     def void(self, order_id: str) -> Entry:
         """Give up the reservation."""
@@ -229,7 +235,7 @@ class Ledger:
             "INSERT INTO ended VALUES (?, ?, ?, ?)", (sale.order_number, next(self._numbers), step, at)
         )
         del self._open[order_id]
-        return Entry(order_id, step, sale.cents, at)
+        return _entry((order_id, step, sale.cents, at))
 
     def _refusal(self, order_id: str, step: str, place: str) -> LedgerError:
         done = ", ".join(entry.step for entry in self.entries(order_id)) or "nothing"

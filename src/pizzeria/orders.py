@@ -72,7 +72,8 @@ class Orders:
                     return
                 raise
             if by_token or isinstance(error, asyncio.CancelledError):
-                progress.end_undone(undone, OrderState.CANCELLED, token.reason, _cancel_line(token.reason))
+                reason = token.reason
+                progress.end_undone(undone, OrderState.CANCELLED, reason, _cancel_line(reason))
             else:
                 progress.fail(error, undone)
             if not by_token:
