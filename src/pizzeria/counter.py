@@ -16,6 +16,7 @@ from importlib.resources import files
 import ipywidgets as widgets
 
 from cancellation import CancellationTokenSource
+from pizzeria import fields
 from pizzeria.cells import replace_earlier_run
 from pizzeria.events import Event, StateChanged
 from pizzeria.order import MENU, Order, OrderState
@@ -56,11 +57,11 @@ class OrderCounter(widgets.VBox):
         self._drawing: asyncio.Task[None] | None = None  # of the timeline; None while it is hidden
         self._to_draw = False  # something has happened since
 
-        self.pizza = widgets.Dropdown(
+        self.pizza = fields.Dropdown(
             options=[(f"{pizza}  {euros(cents)}", pizza) for pizza, cents in MENU.items()], description="Pizza"
         )
         # Sent when the typing ends, not by the letter: on the way to a far kernel the click would overtake letters.
-        self.address = widgets.Text(
+        self.address = fields.Text(
             value="12 Main St", description="Address", placeholder="street and number", continuous_update=False
         )
         self.place = widgets.Button(description="Place order", icon="cutlery", button_style="primary")
@@ -70,15 +71,15 @@ class OrderCounter(widgets.VBox):
         self.close_kitchen = widgets.Button(
             description="Close the kitchen", icon="moon-o", tooltip="Cancel all orders, and take no more"
         )
-        self.heeds_token = widgets.Checkbox(
+        self.heeds_token = fields.Checkbox(
             value=shop.heeds_token, description="Payment and kitchen heed the token", indent=False
         )
-        self.deadline = widgets.Dropdown(
+        self.deadline = fields.Dropdown(
             options=[("none", 0), ("2 s", 2), ("4 s", 4)],
             description="Deadline",
             tooltip="The order cancels itself after this time",
         )
-        self.pace = widgets.Dropdown(
+        self.pace = fields.Dropdown(
             options=[
                 ("the shop's own", 0),
                 ("as in the article", 1.0),

@@ -5,7 +5,7 @@ from front_end import FrontEnd
 
 MAKE_COUNTER = """
 import asyncio, threading, time
-from pizzeria import OrderCounter, Pizzeria
+from pizzeria import MENU, OrderCounter, Pizzeria
 shop = Pizzeria(pace=0.4)
 threads = []
 shop.events.subscribe(lambda event: threads.append(threading.current_thread().name))
@@ -105,6 +105,22 @@ def test_what_is_ticked_and_typed_before_the_click_counts(front_end, route):
     front_end.wait_until(shows(front_end, "Completed"))
     assert "You cancelled, and yet" in front_end.texts("pizza-order-receipt")[0]
     assert "7 Side &lt;b&gt;St&lt;/b&gt;" in front_end.texts("pizza-order-title")[0]
+
+
+def test_whatever_is_typed_and_chosen_right_before_each_click_counts(front_end, route):
+    address, pizza, heeds, place = front_end.value(
+        "[counter.address.model_id, counter.pizza.model_id, counter.heeds_token.model_id, counter.place.model_id]"
+    )
+    for number in range(1, 11):
+        front_end.set(address, route, value=f"{number} Main St")
+        front_end.set(pizza, route, index=number % 5)
+        front_end.set(heeds, route, value=number % 2 == 0)
+        front_end.click(place, route)
+        front_end.wait_until(lambda number=number: len(front_end.texts()) == number)
+    orders = front_end.value(
+        "[(c.order.address, list(MENU).index(c.order.pizza), c.receipt.heeds_token) for c in reversed(counter.orders)]"
+    )
+    assert orders == [(f"{number} Main St", number % 5, number % 2 == 0) for number in range(1, 11)]
 
 
 def test_closing_the_kitchen_cancels_every_order(front_end, route):
