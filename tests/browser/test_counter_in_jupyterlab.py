@@ -315,6 +315,19 @@ def test_a_cancel_is_heard_while_another_cell_awaits(counter, expect):
     assert counter.notebook.run_python("str(receipts[0].status)") == "'cancelled'"
 
 
+def test_what_is_typed_and_chosen_while_another_cell_awaits_counts_and_so_does_what_comes_later(counter, expect):
+    address = counter.element.locator(".pizza-counter-address input")
+    counter.notebook.start_python("await asyncio.sleep(2)")
+    address.fill("1 Early St")
+    address.press("Tab")
+    counter.choose("pizza", "Diavola  €11.50")
+    counter.notebook.run_python("'waited'")
+    address.fill("2 Late St")
+    counter.choose("pizza", "Funghi  €10.50")
+    counter.place.click()
+    expect(counter.card(1).locator(".pizza-order-title")).to_have_text("Order 1 · Funghi · 2 Late St")
+
+
 def test_closing_the_kitchen_cancels_all_and_takes_no_more(counter, expect):
     for _ in range(3):
         counter.place.click()
