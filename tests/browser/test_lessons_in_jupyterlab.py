@@ -44,3 +44,14 @@ def test_run_all_in_jupyterlab_ends_with_every_cell_executed_and_no_error(run_al
     assert notebook.requests_elsewhere == []
     notebook.screenshot(f"{name}-after-run-all")
     notebook.close()
+
+
+def test_clicks_land_where_the_lesson_on_loops_says_that_they_do(open_lesson):
+    lesson = open_lesson("05_loops_and_scripts")
+    lesson.run_cell(0)
+    lesson.run_cell(1)
+    button = lesson.output(1).locator("button")
+    for click in ("1: main thread, this loop", "2: another thread, another loop", "3: another thread, another loop"):
+        button.click()
+        button.get_by_text(f"Click {click}").wait_for()
+    lesson.close()
