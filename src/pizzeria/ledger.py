@@ -23,7 +23,8 @@ from cancellation import CancellationToken
 
 # A table a phase, each with at most one row an order: SQLite itself sees to it that an order is authorized, captured
 # and ended once. New rows come at a table's end, where SQLite writes them fastest. The view shows them as one list.
-_SCHEMA = """
+_LEDGER = int.from_bytes(b"oven", "big")  # by this number SQLite's file tells that it is one of ours
+_SCHEMA = f"""
 BEGIN;
 CREATE TABLE authorized (
     order_number INTEGER PRIMARY KEY,  -- the number of the order's first entry
@@ -50,7 +51,7 @@ CREATE VIEW entries AS
     UNION ALL
     SELECT order_number, number, order_id, step, cents, ended.at
     FROM ended JOIN authorized USING (order_number);
-PRAGMA user_version = 1;
+PRAGMA application_id = {_LEDGER};
 COMMIT;
 """
 _OPEN = """
@@ -121,11 +122,13 @@ class Ledger:
     def _set_up(self, *, in_memory: bool) -> None:
         # Exclusive: a second process would take the first one's running orders for leftovers, and refund them.
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        if self._one("PRAGMA application_id") != _LEDGER:
+            if self._one("SELECT count(*) FROM sqlite_master"):
+                raise sqlite3.DatabaseError("it holds something else")
+            self._database.executescript(_SCHEMA)
         # A journal brings a file back to a whole after a crash; what is in memory does not outlive one.
         self._database.execute(f"PRAGMA journal_mode = {'OFF' if in_memory else 'WAL'}")
         self._database.execute("PRAGMA synchronous = NORMAL")  # safe when the process dies, which is our case
-        if self._one("PRAGMA user_version") == 0:
-            self._database.executescript(_SCHEMA)
         self._cursor = self._database.cursor()  # writes; one for all, as a cursor costs nearly as much as a row
         self._numbers = itertools.count(self._one("SELECT coalesce(max(number), 0) + 1 FROM entries"))
         self.repaired = self._repair()

@@ -170,19 +170,24 @@ def _open(path, answers):
         answers.put("opened")
 
 
-def test_a_ledger_that_another_process_has_open_is_refused_with_advice(tmp_path):
+@pytest.mark.parametrize("in_use", [True, False], ids=["and uses", "and only looks at"])
+@pytest.mark.parametrize("new", [True, False], ids=["new", "old"])
+def test_a_ledger_that_another_process_has_open_is_refused_with_advice(tmp_path, new, in_use):
     path = tmp_path / "money.db"
+    if not new:
+        Ledger(path).close()
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     with Ledger(path) as ledger:
-        ledger.authorize("running", 100)
+        if in_use:
+            ledger.authorize("running", 100)
         process = context.Process(target=_open, args=(path, answers))
         process.start()
         answer = answers.get(timeout=60)
         process.join()
         assert "close() that one first" in answer
         assert "money.db" in answer
-        assert steps(ledger, "running") == ["authorize"]
+        assert steps(ledger, "running") == ["authorize"] * in_use
 
 
 def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(tmp_path):
@@ -196,13 +201,12 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(tmp_path):
 def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE entries (diary TEXT)")
+        database.execute("CREATE TABLE diary (day TEXT)")
     database.close()
+    before = path.read_bytes()
     with pytest.raises(LedgerError, match="if it is something else, name another file"):
         Ledger(path)
-    with sqlite3.connect(path) as database:
-        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("entries",)]
-    database.close()
+    assert path.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_named_with_advice(tmp_path):
