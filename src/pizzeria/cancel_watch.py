@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from cancellation import CancellationToken
 from pizzeria.clock import Clock
@@ -52,10 +53,15 @@ class _Watched:
         if asyncio._get_running_loop() is self._loop:
             self.tell(list(self.receipts.values()))
         else:  # on the canceler's thread; readers live on the loop
-            self._loop.call_soon_threadsafe(self._canceled)
+            with suppress(RuntimeError):  # a closed loop: nobody is left there to be told
+                self._loop.call_soon_threadsafe(self._canceled)
 
     def tell(self, receipts: Iterable[Receipt]) -> None:
-        now, reason, publish = self._clock.now, self._token.reason, self._events.publish
-        for receipt in receipts:
-            if not receipt.cancel_requested and receipt.status not in FINAL:
-                publish(CancelRequested(receipt.order, now, reason))
+        now, reason = self._clock.now, self._token.reason
+        self._events.publish(
+            *[
+                CancelRequested(receipt.order, now, reason)
+                for receipt in receipts
+                if not receipt.cancel_requested and receipt.status not in FINAL
+            ]
+        )

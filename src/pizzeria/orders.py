@@ -102,8 +102,7 @@ class _Progress:
         events.publish(StateChanged(order, clock.now, self.state))
 
     def move_to(self, state: OrderState, line: str = "") -> None:
-        self._check(state)
-        self.state = state
+        self._enter(state)
         now = self._clock.now
         self._events.publish(StateChanged(self._order, now, state))
         if line:
@@ -111,8 +110,7 @@ class _Progress:
 
     def end_undone(self, undone: Entry | None, state: OrderState, reason: object, line: str) -> None:
         """Cancelled or failed. `undone`: what had to be undone in the ledger."""
-        self._check(state)
-        self.state = state
+        self._enter(state)
         order, now = self._order, self._clock.now
         end = StateChanged(order, now, state, reason), Line(order, now, "orders", line)
         if undone is None:
@@ -130,9 +128,10 @@ class _Progress:
     def say(self, line: str) -> None:
         self._events.publish(Line(self._order, self._clock.now, "orders", line))
 
-    def _check(self, state: OrderState) -> None:
+    def _enter(self, state: OrderState) -> None:
         if state not in MOVES[self.state]:
             raise RuntimeError(f"an order that is {self.state} cannot become {state}")
+        self.state = state
 
 
 def _cancel_line(reason: object) -> str:

@@ -254,6 +254,17 @@ def test_cancelling_the_task_after_the_handover_leaves_the_order_completed(shop,
     assert shop.ledger.kept() == 950
 
 
+def test_a_cancel_after_the_loop_was_closed_under_an_order_hurts_nobody(order):
+    loop = asyncio.new_event_loop()
+    shop, source = Pizzeria(), CancellationTokenSource()
+    task = loop.create_task(shop.place_order(order, source.token))
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    source.cancel()
+    assert not task.done()
+    task._log_destroy_pending = False  # asyncio would complain, and rightly
+
+
 class FarBank(LedgerHere):
     """It settles at once; then its answer travels until the caller has no more patience."""
 
