@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pizzeria.order import Order, OrderState
 
 
 @dataclass(slots=True)
 class Event:
-    """`at`: seconds since the pizzeria opened."""
+    """`at`: seconds since the pizzeria opened. `line`: what the log says of it, if anything."""
 
     order: Order
     at: float
+    line: str = field(default="", kw_only=True)
 
 
 @dataclass(slots=True)
@@ -28,10 +29,7 @@ class StateChanged(Event):
 
 @dataclass(slots=True)
 class Line(Event):
-    """A line for the log."""
-
-    service: str
-    text: str
+    """Nothing but a line for the log."""
 
 
 @dataclass(slots=True)

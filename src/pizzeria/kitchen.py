@@ -50,4 +50,4 @@ class Kitchen:
         self._say(order, "🍕 Meal ready!")
 
     def _say(self, order: Order, text: str) -> None:
-        self._events.publish(Line(order, self._clock.now, "kitchen", text))
+        self._events.publish(Line(order, self._clock.now, line=text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cancellation import CancellationToken
 from pizzeria.clock import Clock
-from pizzeria.events import EventStream, Line, MessageSent
+from pizzeria.events import EventStream, MessageSent
 from pizzeria.order import Order
 
 PAUSE = 0.2  # seconds until the message is out
@@ -18,5 +18,4 @@ class Notification:
     async def notify_customer(self, order: Order, token: CancellationToken) -> None:
         """Send the message. Stopped by `token`, it was not sent."""
         await self._clock.pause(PAUSE, token)
-        self._events.publish(Line(order, self._clock.now, "notification", "🛵 Your order is on its way"))
-        self._events.publish(MessageSent(order, self._clock.now))
+        self._events.publish(MessageSent(order, self._clock.now, line="🛵 Your order is on its way"))

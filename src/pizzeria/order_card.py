@@ -68,6 +68,8 @@ class OrderCard(widgets.VBox):
         """Show what one event of this order says."""
         self.events.append(event)
         self.receipt.read(event)
+        if event.line:
+            self._log.value = "".join(f"<div>{escape(line)}</div>" for line in self.receipt.lines)
         match event:
             case Step(service="payment"):
                 self._payment.show_step(event.step)
@@ -77,8 +79,6 @@ class OrderCard(widgets.VBox):
                 self._show_status()
             case StateChanged():
                 self._show_state()
-            case _:
-                self._log.value = "".join(f"<div>{escape(line)}</div>" for line in self.receipt.lines)
 
     def _show_state(self) -> None:
         state = self.receipt.status

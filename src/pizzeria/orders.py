@@ -43,7 +43,6 @@ class Orders:
         if await self._bank.knows(order.id):
             raise ValueError(f"order {order.id} has been placed before; make a new Order for another pizza")
         progress = _Progress(order, self._clock, self._events)
-        progress.say("🍽️ Order received...")
         try:
             progress.move_to(OrderState.PAYING)
             await self._payment.process_payment(order, token)
@@ -91,7 +90,7 @@ class Orders:
 
 
 class _Progress:
-    """Where one order is, and the telling of it. What is told together has happened at one time."""
+    """Where one order is, and the telling of it."""
 
     def __init__(self, order: Order, clock: Clock, events: EventStream) -> None:
         self._order = order
@@ -99,25 +98,22 @@ class _Progress:
         self._events = events
         self.state = OrderState.RECEIVED
         self.settling = False  # the bank has been asked to settle
-        events.publish(StateChanged(order, clock.now, self.state))
+        events.publish(StateChanged(order, clock.now, self.state, line="🍽️ Order received..."))
 
     def move_to(self, state: OrderState, line: str = "") -> None:
         self._enter(state)
-        now = self._clock.now
-        self._events.publish(StateChanged(self._order, now, state))
-        if line:
-            self._events.publish(Line(self._order, now, "orders", line))
+        self._events.publish(StateChanged(self._order, self._clock.now, state, line=line))
 
     def end_undone(self, undone: Entry | None, state: OrderState, reason: object, line: str) -> None:
         """Cancelled or failed. `undone`: what had to be undone in the ledger."""
         self._enter(state)
         order, now = self._order, self._clock.now
-        end = StateChanged(order, now, state, reason), Line(order, now, "orders", line)
+        end = StateChanged(order, now, state, reason, line=line)
         if undone is None:
-            self._events.publish(*end)
+            self._events.publish(end)
         else:
-            cleanup = Line(order, now, "orders", "🧹 Cleaning up before stopping...")
-            self._events.publish(cleanup, Money(order, now, undone.step, undone.cents), *end)
+            cleanup = "🧹 Cleaning up before stopping..."
+            self._events.publish(Money(order, now, undone.step, undone.cents, line=cleanup), end)
 
     def fail(self, error: BaseException, undone: Entry | None = None) -> None:
         self.end_undone(undone, OrderState.FAILED, error, f"⚠️ Order failed: {_in_words(error)}")
@@ -126,7 +122,7 @@ class _Progress:
         self._events.publish(Money(self._order, self._clock.now, "settle", self._order.cents))
 
     def say(self, line: str) -> None:
-        self._events.publish(Line(self._order, self._clock.now, "orders", line))
+        self._events.publish(Line(self._order, self._clock.now, line=line))
 
     def _enter(self, state: OrderState) -> None:
         if state not in MOVES[self.state]:

@@ -20,7 +20,7 @@ class Payment:
 
     async def process_payment(self, order: Order, token: CancellationToken) -> None:
         """Charge the order's price. Stopped by `token`, it has reserved the money but not taken it."""
-        self._say(order, "💳 Processing payment...")
+        self._events.publish(Line(order, self._clock.now, line="💳 Processing payment..."))
         reserved = await self._bank.authorize(order.id, order.cents)
         self._events.publish(Money(order, self._clock.now, reserved.step, reserved.cents))
         for check in range(1, CHECKS + 1):
@@ -28,8 +28,4 @@ class Payment:
             self._events.publish(Step(order, self._clock.now, "payment", check, CHECKS, PAUSE * self._clock.pace))
             await self._clock.pause(PAUSE, token)
         taken = await self._bank.capture(order.id)
-        self._events.publish(Money(order, self._clock.now, taken.step, taken.cents))
-        self._say(order, "💰 Payment successful.")
-
-    def _say(self, order: Order, text: str) -> None:
-        self._events.publish(Line(order, self._clock.now, "payment", text))
+        self._events.publish(Money(order, self._clock.now, taken.step, taken.cents, line="💰 Payment successful."))

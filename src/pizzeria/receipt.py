@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pizzeria import kitchen
-from pizzeria.events import CancelRequested, Event, Line, MessageSent, Money, StateChanged, Step
+from pizzeria.events import CancelRequested, Event, MessageSent, Money, StateChanged, Step
 from pizzeria.order import Order, OrderState
 
 
@@ -42,10 +42,10 @@ class Receipt:
 
     def read(self, event: Event) -> None:
         """Take one event of this order into account."""
+        if event.line:
+            self.lines.append(event.line)
         # By exact type, and the usual ones first: thousands of orders may be cancelled in one turn of the loop.
-        if type(event) is Line:
-            self.lines.append(event.text)
-        elif type(event) is StateChanged:
+        if type(event) is StateChanged:
             self.status, self.reason = event.state, event.reason
         elif type(event) is Money:
             if event.step == "capture":

@@ -14,7 +14,7 @@ from pizzeria import Ledger, LedgerError, Order, OrderState
 from pizzeria.cluster import ClusterPizzeria
 from pizzeria.cluster.desk import TAKEN_OVER, Desk
 from pizzeria.cluster.switchboard import OP, Switchboard
-from pizzeria.events import Line, StateChanged
+from pizzeria.events import StateChanged
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_a_killed_worker_loses_no_order_and_charges_none_twice(client):
     async def main():
         async with ClusterPizzeria(client, ovens=10, pace=0.2) as shop:
             lines = []
-            shop.events.subscribe(lambda e: lines.append(e.text) if isinstance(e, Line) else None)
+            shop.events.subscribe(lambda e: lines.append(e.line) if e.line else None)
             half_are_out = started(shop, 30, OrderState.HANDED_OVER)
             tasks = [asyncio.create_task(shop.place_order(order)) for order in orders(60)]
             await asyncio.wait_for(half_are_out.wait(), 30)

@@ -43,7 +43,7 @@ def without_times(events):
     return [
         (type(event), event.order.id, *(getattr(event, name) for name in names))
         for event in events
-        for names in [[name for name in ("state", "text", "service", "step", "cents") if hasattr(event, name)]]
+        for names in [[name for name in ("state", "line", "service", "step", "cents") if hasattr(event, name)]]
     ]
 
 

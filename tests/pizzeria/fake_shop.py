@@ -4,7 +4,6 @@ import asyncio
 
 from cancellation import FakeTimeProvider
 from pizzeria import Pizzeria
-from pizzeria.events import Line
 
 
 async def turn_loop(times=20):
@@ -23,7 +22,7 @@ class Shop(Pizzeria):
         self.events.subscribe(self.recorded.append)
 
     def lines(self):
-        return [event.text for event in self.recorded if isinstance(event, Line)]
+        return [event.line for event in self.recorded if event.line]
 
     async def run(self, seconds):
         """Let `seconds` pass, in steps fine enough for each pause to begin when the one before has ended."""

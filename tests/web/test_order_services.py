@@ -12,7 +12,6 @@ from hanging_up import Line, ask, nothing_left, until
 
 from cancellation import CancellationTokenSource
 from pizzeria import Ledger, Order, OrderCounter
-from pizzeria.events import Line as Said
 from pizzeria.events import Step
 from pizzeria.web import OnlinePizzeria, ServiceError, WebPizzeria, order_service, serving
 
@@ -190,7 +189,7 @@ def test_a_deadline_is_passed_on_as_the_time_that_is_left():
     async def test():
         async with open_pizzeria(pace=1) as (shop, url):
             said = []
-            shop.events.subscribe(lambda event: said.append(event.text) if isinstance(event, Said) else None)
+            shop.events.subscribe(lambda event: said.append(event.line) if event.line else None)
             body = (await ask(url, "POST", "/orders", MARGHERITA, Time_Left="0.2"))[2]
             assert json.loads(body)["status"] == "cancelled"
             assert said[-1] == "🚫 Order cancelled by deadline."

@@ -43,7 +43,7 @@ def check_steps_for_nothing(steps_for_nothing: Callable[[Sequence[Event]], objec
         return [Step(order, 0.0, "payment", step, 5, 0.5) for step in range(first, last + 1)]
 
     cancel = CancelRequested(order, 0.0, None)
-    other: list[Event] = [Money(order, 0.0, "capture", 950), Line(order, 0.0, "payment", "💰 Payment successful.")]
+    other: list[Event] = [Money(order, 0.0, "capture", 950), Line(order, 0.0, line="👨‍🍳 Preparing meal...")]
     cases: tuple[tuple[list[Event], int, str], ...] = (
         ([*steps(1, 2), cancel, *steps(3, 5), *other], 3, "two steps, the cancel, and three more steps"),
         ([*steps(1, 5), *other], 0, "five steps and no cancel"),

@@ -13,7 +13,7 @@ from pizzeria.bank import Bank
 from pizzeria.cluster import travel
 from pizzeria.cluster.switchboard import OP, Receiver
 from pizzeria.cluster.telephone import Telephone
-from pizzeria.events import CancelRequested, Event, Line, Money, StateChanged
+from pizzeria.events import CancelRequested, Event, Money, StateChanged
 from pizzeria.ledger import Entry
 from pizzeria.order import Order, OrderState
 from pizzeria.shop import Pizzeria
@@ -66,9 +66,8 @@ class Branch(WorkerPlugin):
         for entry in done:
             self._desk.tell(Money(order, now, entry.step, entry.cents))
         state = _ENDS[done[-1].step]
-        self._desk.tell(StateChanged(order, now, state, token.reason))
-        text = "✅ Order completed successfully!" if state is OrderState.COMPLETED else "🚫 Order cancelled."
-        self._desk.tell(Line(order, now, "orders", text))
+        line = "✅ Order completed successfully!" if state is OrderState.COMPLETED else "🚫 Order cancelled."
+        self._desk.tell(StateChanged(order, now, state, token.reason, line=line))
 
     def _pass_on(self, event: Event) -> None:
         if isinstance(event, CancelRequested):  # that is told where it was requested

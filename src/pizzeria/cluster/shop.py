@@ -118,10 +118,10 @@ class ClusterPizzeria(Pizzeria):
         """Dask has, after several lost workers; or the cluster is gone."""
         entry = self.ledger.undo(order.id)
         if entry is not None:
-            self.events.publish(self._note(order, "🧹 Cleaning up before stopping..."))
-            self.events.publish(Money(order, self._clock.now, entry.step, entry.cents))
-        self.events.publish(StateChanged(order, self._clock.now, OrderState.FAILED, error))
-        self.events.publish(self._note(order, f"⚠️ Order failed: {type(error).__name__}: {error}"))
+            cleanup = "🧹 Cleaning up before stopping..."
+            self.events.publish(Money(order, self._clock.now, entry.step, entry.cents, line=cleanup))
+        line = f"⚠️ Order failed: {type(error).__name__}: {error}"
+        self.events.publish(StateChanged(order, self._clock.now, OrderState.FAILED, error, line=line))
 
     async def _on_clients_loop(self, what: Coroutine[object, object, T]) -> T:
         loop = self._client.loop.asyncio_loop
@@ -215,4 +215,4 @@ class ClusterPizzeria(Pizzeria):
             self.events.publish(event)
 
     def _note(self, order: Order, text: str) -> Line:
-        return Line(order, self._clock.now, "orders", text)
+        return Line(order, self._clock.now, line=text)
