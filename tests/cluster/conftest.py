@@ -78,6 +78,23 @@ def _until():
     return until
 
 
+@pytest.fixture(autouse=True)
+def two_workers(cluster, client):
+    """For each test, also after one that killed a worker: its nanny starts another. But now and then, and as late as in
+    the test after the next, Dask's nannies give up instead."""
+
+    def workers():
+        return len(client.scheduler_info(n_workers=-1)["workers"])
+
+    try:
+        until(lambda: workers() == 2, 10)
+    except AssertionError:
+        cluster.scale(0)
+        until(lambda: workers() == 0)
+        cluster.scale(2)
+        until(lambda: workers() == 2)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_behind(client):
     """After the tests of a file no worker has a subscription, and the scheduler knows no token."""

@@ -17,23 +17,6 @@ from pizzeria.cluster.switchboard import OP, Switchboard
 from pizzeria.events import StateChanged
 
 
-@pytest.fixture(autouse=True)
-def two_workers_again(cluster, client, until):
-    """A killed worker's nanny starts another one. On a busy machine Dask's nannies now and then give up instead."""
-    yield
-
-    def workers():
-        return len(client.scheduler_info(n_workers=-1)["workers"])
-
-    try:
-        until(lambda: workers() == 2, 10)
-    except AssertionError:
-        cluster.scale(0)
-        until(lambda: workers() == 0)
-        cluster.scale(2)
-        until(lambda: workers() == 2)
-
-
 def kill_a_busy_worker(client):
     """With SIGKILL: it can tidy up nothing. Its nanny starts another one."""
     address = next(address for address, tasks in client.processing().items() if tasks)
