@@ -101,5 +101,6 @@ def nothing_left_behind(client):
     client.sync(line_of(client).ready)  # so that there is somebody to ask
     yield
     gc.collect()  # a caught error keeps its traceback, and this the frame with the future
-    until(lambda: set(map(str, client.run(left_behind).values())) == {"([], [], [])"}, 10)
-    until(lambda: client.run_on_scheduler(shared) == [], 10)
+    # A worker may be lost while it is asked (see two_workers): then ask again.
+    until(lambda: set(map(str, client.run(left_behind, on_error="return").values())) == {"([], [], [])"})
+    until(lambda: client.run_on_scheduler(shared) == [])
