@@ -198,6 +198,20 @@ def test_a_deadline_is_passed_on_as_the_time_that_is_left():
     run(test)
 
 
+def test_an_order_that_was_refunded_by_hand_is_not_handed_over():
+    async def test():
+        async with open_pizzeria() as (shop, url):
+            shop.events.subscribe(
+                lambda event: shop.ledger.refund("one") if getattr(event, "state", None) == "ready" else None
+            )
+            details = json.loads((await ask(url, "POST", "/orders", MARGHERITA))[2])
+            assert details["status"] == "failed"
+            assert "cannot settle order one" in details["reason"]
+            assert shop.ledger.kept() == 0
+
+    run(test)
+
+
 def test_a_service_that_is_gone_makes_the_order_fail_in_words():
     async def test():
         async with open_pizzeria() as (shop, url):

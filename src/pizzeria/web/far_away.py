@@ -16,7 +16,7 @@ from pizzeria.bank import Bank
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream, StateChanged
 from pizzeria.kitchen import Kitchen
-from pizzeria.ledger import Entry
+from pizzeria.ledger import Entry, LedgerError
 from pizzeria.order import Order, OrderState
 from pizzeria.payment import Payment
 from pizzeria.web.request_token import TIME_LEFT
@@ -33,6 +33,10 @@ def client_for_long_calls() -> httpx.AsyncClient:
 
 class ServiceError(RuntimeError):
     """A service failed, or could not be reached. The text says which, and what it answered."""
+
+
+class ServiceRefusal(ServiceError, LedgerError):
+    """A service refused, because of what was done before: it has done nothing."""
 
 
 class Service:
@@ -107,7 +111,8 @@ class Service:
 
     def _check(self, status: int, text: str) -> None:
         if status >= 400:
-            raise ServiceError(f"the {self._name} service answered {status}: {text}")
+            kind = ServiceRefusal if status == 409 else ServiceError
+            raise kind(f"the {self._name} service answered {status}: {text}")
 
     def _check_connected(self) -> None:
         if not self._url:
