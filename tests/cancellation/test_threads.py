@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 from token_helpers import PATIENCE, Worker, in_thread
 
+import cancellation
 from cancellation import CancellationToken, CancellationTokenRegistration, CancellationTokenSource, ObjectDisposedError
 
 link = CancellationTokenSource.create_linked_token_source
+PACKAGE = str(Path(cancellation.__file__).parent)
 
 
 @pytest.fixture
@@ -307,56 +311,75 @@ def on_signal() -> Iterator[Callable[[Callable[[], object]], None]]:
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no interval timers here")
-def test_a_signal_handler_that_cancels_in_the_midst_of_register_and_link(on_signal: Any) -> None:
-    current = [CancellationTokenSource()]
-    on_signal(lambda: current[0].cancel("signal"))
-    lost = fired = 0
-    end = time.monotonic() + 0.6
-    while time.monotonic() < end:
+def interrupted(work: Callable[[], object], handler: Callable[[], object], at: int) -> bool:
+    """Do `work`; call `handler` at the `at`-th of the points, in our package, at which Python would run the handler
+    of a signal. False if there are fewer."""
+    points = 0
+    before: dict[FrameType, str] = {}  # the instruction that each frame has just done
+
+    def step(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal points
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            # CPython looks for signals where a function begins, after a call, and where a loop turns back.
+            if before.get(frame, "").startswith(("RESUME", "CALL", "PRECALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")):
+                points += 1
+                if points == at:
+                    handler()
+            before[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        return step
+
+    tracing = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 asks for it here, too
+    sys.settrace(step)
+    try:
+        work()
+    finally:
+        sys.settrace(tracing)
+    return points >= at
+
+
+def test_a_signal_handler_that_cancels_at_any_point_of_linking_and_registering() -> None:
+    def work() -> None:
+        child = link(source.token)
+        child.token.register(log.append, "ran")
+        child.cancel_after(1000)
+        child.token.register(log.append, "taken back").unregister()
+        seen.append(child.is_cancellation_requested is root.is_cancellation_requested)
+        child.dispose()
+
+    at = 0
+    while True:
         root = CancellationTokenSource()
         source = link(root.token)
-        current[0] = root
+        seen: list[bool] = []
+        log: list[str] = []
+        at += 1
+        if not interrupted(work, lambda: root.cancel("signal"), at):  # noqa: B023  (it is called before the next turn)
+            break
+        assert root.token.reason == source.token.reason == "signal"
+        assert seen == [True], f"at point {at}"
+        assert log.count("ran") <= 1
+    assert at > 50
+
+
+def test_a_signal_handler_that_cancels_at_any_point_of_a_cancel() -> None:
+    at = 0
+    while True:
+        root = leaf = CancellationTokenSource()
         log: list[int] = []
-        signal.setitimer(signal.ITIMER_REAL, 0.00002 + (fired % 10) * 0.00001)
-        for n in range(50):
-            child = link(source.token)
-            child.token.register(log.append, n)
-            child.cancel_after(1000)
-            source.token.register(log.append, n).unregister()
-            if root.is_cancellation_requested and not child.is_cancellation_requested:
-                lost += 1
-            child.dispose()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        fired += root.is_cancellation_requested
-        source.dispose()
-    assert fired > 20
-    assert lost == 0
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no interval timers here")
-def test_a_signal_handler_that_cancels_while_the_same_thread_cancels(on_signal: Any) -> None:
-    def handler_cancel() -> None:
-        fired.append(True)
-        leaf.cancel("signal")
-
-    fired: list[bool] = []
-    leaf = CancellationTokenSource()
-    on_signal(handler_cancel)
-    end = time.monotonic() + 0.5
-    while time.monotonic() < end:
-        root = CancellationTokenSource()
-        log: list[int] = []
-        source = root
-        for n in range(30):
-            source = link(source.token)
-            source.token.register(log.append, n)
-        leaf = source
-        signal.setitimer(signal.ITIMER_REAL, 0.00002 + (len(fired) % 10) * 0.00001)
-        root.cancel("main")
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        assert sorted(log) == list(range(30))
-    assert len(fired) > 20
+        for n in range(5):
+            leaf = link(leaf.token)
+            leaf.token.register(log.append, n)
+        at += 1
+        first: list[bool] = []
+        if not interrupted(lambda: root.cancel("main"), lambda: first.append(leaf.cancel("signal")), at):  # noqa: B023
+            break
+        assert sorted(log) == list(range(5)), f"at point {at}"
+        assert leaf.token.reason == ("signal" if first == [True] else "main"), f"at point {at}"
+    assert at > 50
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no interval timers here")
