@@ -58,10 +58,6 @@ class _Watched:
 
     def tell(self, receipts: Iterable[Receipt]) -> None:
         now, reason = self._clock.now, self._token.reason
-        self._events.publish(
-            *[
-                CancelRequested(receipt.order, now, reason)
-                for receipt in receipts
-                if not receipt.cancel_requested and receipt.status not in FINAL
-            ]
-        )
+        for receipt in receipts:
+            if not receipt.cancel_requested and receipt.status not in FINAL:
+                self._events.publish(CancelRequested(receipt.order, now, reason))

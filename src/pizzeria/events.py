@@ -81,12 +81,11 @@ class EventStream:
 
         return unsubscribe
 
-    def publish(self, *events: Event) -> None:
-        for event in events:
-            for reader in self._readers:
-                try:
-                    reader(event)
-                except Exception as error:  # a broken reader must not stop an order that has nothing to do with it
-                    asyncio.get_running_loop().call_exception_handler(
-                        {"message": f"{reader!r} failed on {event!r}", "exception": error}
-                    )
+    def publish(self, event: Event) -> None:
+        for reader in self._readers:
+            try:
+                reader(event)
+            except Exception as error:  # a broken reader must not stop an order that has nothing to do with it
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": f"{reader!r} failed on {event!r}", "exception": error}
+                )

@@ -92,6 +92,8 @@ class Orders:
 class _Progress:
     """Where one order is, and the telling of it."""
 
+    __slots__ = ("_clock", "_events", "_order", "settling", "state")
+
     def __init__(self, order: Order, clock: Clock, events: EventStream) -> None:
         self._order = order
         self._clock = clock
@@ -109,11 +111,10 @@ class _Progress:
         self._enter(state)
         order, now = self._order, self._clock.now
         end = StateChanged(order, now, state, reason, line=line)
-        if undone is None:
-            self._events.publish(end)
-        else:
+        if undone is not None:
             cleanup = "🧹 Cleaning up before stopping..."
-            self._events.publish(Money(order, now, undone.step, undone.cents, line=cleanup), end)
+            self._events.publish(Money(order, now, undone.step, undone.cents, line=cleanup))
+        self._events.publish(end)
 
     def fail(self, error: BaseException, undone: Entry | None = None) -> None:
         self.end_undone(undone, OrderState.FAILED, error, f"⚠️ Order failed: {_in_words(error)}")
