@@ -6,6 +6,7 @@ from cancellation import CancellationToken
 from pizzeria.bank import Bank
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream, Line, Money, Step
+from pizzeria.ledger import Entry
 from pizzeria.order import Order
 
 CHECKS = 5
@@ -21,11 +22,12 @@ class Payment:
     async def process_payment(self, order: Order, token: CancellationToken) -> None:
         """Charge the order's price. Stopped by `token`, it has reserved the money but not taken it."""
         self._events.publish(Line(order, self._clock.now, line="💳 Processing payment..."))
-        reserved = await self._bank.authorize(order.id, order.cents)
-        self._events.publish(Money(order, self._clock.now, reserved.step, reserved.cents))
+        self._tell(order, await self._bank.authorize(order.id, order.cents))
         for check in range(1, CHECKS + 1):
             token.throw_if_cancellation_requested()
             self._events.publish(Step(order, self._clock.now, "payment", check, CHECKS, PAUSE * self._clock.pace))
             await self._clock.pause(PAUSE, token)
-        taken = await self._bank.capture(order.id)
-        self._events.publish(Money(order, self._clock.now, taken.step, taken.cents, line="💰 Payment successful."))
+        self._tell(order, await self._bank.capture(order.id), "💰 Payment successful.")
+
+    def _tell(self, order: Order, entry: Entry, line: str = "") -> None:
+        self._events.publish(Money(order, self._clock.now, entry.step, entry.cents, line=line))
