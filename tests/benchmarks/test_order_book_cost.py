@@ -61,9 +61,10 @@ def test_cancelling_ten_thousand_orders_beside_a_bare_task_group(benchmark):
     measured = benchmark.enabled
     number, rounds = (10_000, 7) if measured else (100, 1)
     ours, bare = best(number, orders, sleeping_tasks, rounds=rounds)
-    benchmark.group = "beside a bare TaskGroup that cancels as many sleeping tasks (the aim is 3)"
+    benchmark.group = "beside a bare TaskGroup that cancels as many sleeping tasks (at most 3)"
     benchmark.extra_info["ratio"] = ours / bare, f"cancel of {number:,} orders, {ours * 1e6:.1f} us each"
     benchmark.pedantic(lambda: None)
+    assert not measured or ours <= 3 * bare
 
 
 def test_an_order_of_ten_thousand_costs_what_one_of_a_thousand_costs(benchmark):
