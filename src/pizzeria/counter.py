@@ -19,6 +19,7 @@ from cancellation import CancellationTokenSource
 from pizzeria import fields
 from pizzeria.cells import replace_earlier_run
 from pizzeria.events import Event, StateChanged
+from pizzeria.live_region import LiveRegion
 from pizzeria.order import MENU, Order, OrderState
 from pizzeria.order_card import OrderCard
 from pizzeria.orders import CLOSING_TIME
@@ -94,7 +95,7 @@ class OrderCounter(widgets.VBox):
         self._message = widgets.HTML()
         self._summary = widgets.HTML()
         self._timeline = widgets.HTML()
-        self._announcement = widgets.HTML()
+        self._announcement = LiveRegion()
         self._card_box = widgets.Box()
         for widget, name in (
             (self.pizza, "pizza"),
@@ -276,7 +277,7 @@ class OrderCounter(widgets.VBox):
             if event.state.is_final and event.reason != CLOSING_TIME:  # what closing did has been said for all
                 self._say(f"Order {card.number} is {card.status.lower()}.")
             else:
-                self._announce(f"Order {card.number}: {card.status}")
+                self._announcement.say(f"Order {card.number}: {card.status}")
 
     def _ended(self, card: OrderCard, task: asyncio.Task[Receipt]) -> None:
         del self._tasks[card.order.id]
@@ -296,11 +297,7 @@ class OrderCounter(widgets.VBox):
 
     def _say(self, text: str, kind: str = "note") -> None:
         self._message.value = f'<p class="pizza-counter-{kind}">{escape(text)}</p>'
-        self._announce(text)
-
-    def _announce(self, text: str) -> None:
-        # For screen readers; the eye sees the same in cards and message.
-        self._announcement.value = f'<div role="status" aria-live="polite">{escape(text)}</div>'
+        self._announcement.say(text)
 
 
 def _row(*children: widgets.Widget) -> widgets.Box:

@@ -289,6 +289,17 @@ def test_what_happens_is_announced_to_screen_readers(counter, expect):
     expect(status).to_have_text("Order 1 is cancelled.")
 
 
+def test_the_region_that_screen_readers_listen_to_stays_on_the_page_while_its_words_change(counter, expect):
+    status = counter.element.get_by_role("status")
+    expect(status).to_have_attribute("aria-live", "polite")
+    region = status.element_handle()
+    counter.place.click()
+    expect(status).to_have_text(re.compile("Order 1: Paying"))
+    counter.cancel.click()
+    expect(status).to_have_text("Order 1 is cancelled.")
+    assert region.evaluate("region => region.isConnected && region.textContent") == "Order 1 is cancelled."
+
+
 def test_every_control_has_a_name_for_screen_readers(counter, expect):
     for role, name in [
         ("combobox", "Pizza"),

@@ -402,6 +402,18 @@ def test_status_changes_are_announced_politely_to_screen_readers():
     run(scenario)
 
 
+def test_what_is_said_twice_is_announced_twice():
+    async def scenario(counter):
+        said = []
+        counter._announcement.observe(lambda change: said.append(change.new), "value")
+        await click(counter.cancel)
+        await click(counter.cancel)
+        assert len(said) == 2
+        assert all("There is no order to cancel." in words for words in said)
+
+    run(scenario)
+
+
 class Kernel:
     """Stands in for IPython's shell: says which cell is running, and in which run."""
 
