@@ -29,9 +29,9 @@ def check_to_pay_back(to_pay_back: Callable[[list[Receipt]], object]) -> Verdict
         try:
             answer = to_pay_back(list(receipts))
         except Exception as error:
-            return not_yet(f"with the receipts {words} it raised {error!r}.")
+            return not_yet(f"with the receipts {words}, it raised {error!r}.")
         if answer != expected or isinstance(answer, bool):
-            return not_yet(f"with the receipts {words} it should return {expected}, but returned {answer!r}.")
+            return not_yet(f"with the receipts {words}, it should return {expected}, but returned {answer!r}.")
     return well_done("Each customer who had cancelled gets back what the shop kept, and nobody else anything.")
 
 
@@ -40,23 +40,25 @@ def check_steps_for_nothing(steps_for_nothing: Callable[[Sequence[Event]], objec
     order = Order("Margherita", "12 Main St")
 
     def steps(first: int, last: int) -> list[Event]:
-        return [Step(order, 0.0, "payment", step, 5, 0.5) for step in range(first, last + 1)]
+        return [Step(order, 0.5 * step, "payment", step, 5, 0.5) for step in range(first, last + 1)]
 
-    cancel = CancelRequested(order, 0.0, None)
-    other: list[Event] = [Money(order, 0.0, "capture", 950), Line(order, 0.0, line="👨‍🍳 Preparing meal...")]
+    def cancel_after(step: int) -> Event:
+        return CancelRequested(order, 0.5 * step + 0.2, None)
+
+    other: list[Event] = [Money(order, 3.0, "capture", 950), Line(order, 3.0, line="👨‍🍳 Preparing meal...")]
     cases: tuple[tuple[list[Event], int, str], ...] = (
-        ([*steps(1, 2), cancel, *steps(3, 5), *other], 3, "two steps, the cancel, and three more steps"),
+        ([*steps(1, 2), cancel_after(2), *steps(3, 5), *other], 3, "two steps, the cancel, and three more steps"),
         ([*steps(1, 5), *other], 0, "five steps and no cancel"),
-        ([*steps(1, 3), cancel, *other], 0, "three steps and then the cancel"),
-        ([cancel, *steps(1, 4)], 4, "a cancel and then four steps"),
+        ([*steps(1, 3), cancel_after(3), *other], 0, "three steps and then the cancel"),
+        ([cancel_after(0), *steps(1, 4)], 4, "a cancel and then four steps"),
     )
     for events, expected, words in cases:
         try:
             answer = steps_for_nothing(list(events))
         except Exception as error:
-            return not_yet(f"with {words} it raised {error!r}.")
+            return not_yet(f"with {words}, it raised {error!r}.")
         if answer != expected or isinstance(answer, bool):
-            return not_yet(f"with {words} it should return {expected}, but returned {answer!r}.")
+            return not_yet(f"with {words}, it should return {expected}, but returned {answer!r}.")
     return well_done("It counts what was begun after the cancel, and nothing else.")
 
 
@@ -85,11 +87,12 @@ async def check_listens(listens: Callable[[Pizzeria], Awaitable[object]]) -> Ver
     visits = await asyncio.gather(*(visit(shop) for shop, _, _ in shops))
     for (_, expected, words), (outcome, events) in zip(shops, visits, strict=True):
         if not outcome.ended:
-            return not_yet(f"with {words} it had not come back after ten seconds.")
+            return not_yet(f"with {words}, it had not come back after ten seconds.")
         if outcome.error is not None:
-            return not_yet(f"with {words} it raised {outcome.error!r}.")
+            ordered = "" if events else " It had ordered nothing."
+            return not_yet(f"with {words}, it raised {outcome.error!r}.{ordered}")
         if not events:
-            return not_yet(f"with {words} it ordered nothing. From outside one cannot see it: order, cancel, and look.")
+            return not_yet(f"with {words}, it ordered nothing. From outside one cannot see it: order, cancel, and look.")
         if outcome.result is not expected:
             kinds = {type(event) for event in events}
             hint = ""
@@ -99,5 +102,5 @@ async def check_listens(listens: Callable[[Pizzeria], Awaitable[object]]) -> Ver
                 hint = " Its order was still under way: wait for its end, and then look."
             elif not expected:
                 hint = " Its order was charged, cooked and sent all the same: the receipt says so."
-            return not_yet(f"with {words} it should return {expected}, but returned {outcome.result!r}.{hint}")
+            return not_yet(f"with {words}, it should return {expected}, but returned {outcome.result!r}.{hint}")
     return well_done("It believes no sign, and finds out.")

@@ -17,9 +17,9 @@ async def check_bake_bread(bake_bread: Service) -> Verdict:
     started = clock()
     full = await outcome_of(bake_bread, CancellationToken.none, limit=5)
     if full.error is not None:
-        return not_yet(f"with a token that nobody cancels it raised {full.error!r}.")
+        return not_yet(f"with a token that nobody cancels, it raised {full.error!r}.")
     if full.result != "bread":
-        return not_yet(f"with a token that nobody cancels it should return 'bread', but returned {full.result!r}.")
+        return not_yet(f"with a token that nobody cancels, it should return 'bread', but returned {full.result!r}.")
 
     whole = clock() - started
 
@@ -47,7 +47,7 @@ async def check_order_bread(order_bread: Service) -> Verdict:
     full = await outcome_of(order_bread, CancellationToken.none, limit=5)
     if full.error is not None or full.result != "bread":
         seen = f"raised {full.error!r}" if full.error is not None else f"returned {full.result!r}"
-        return not_yet(f"with a token that nobody cancels it should return 'bread', but {seen}.")
+        return not_yet(f"with a token that nobody cancels, it should return 'bread', but {seen}.")
     source = CancellationTokenSource()
     asyncio.get_running_loop().call_later(0.05, source.cancel)
     outcome = await outcome_of(order_bread, source.token, limit=5)
@@ -58,7 +58,10 @@ async def check_order_bread(order_bread: Service) -> Verdict:
     if outcome.error is not None:
         return not_yet(f"when cancelled it raised {outcome.error!r}.")
     if outcome.result == "bread":
-        return not_yet("it was cancelled early on and brought bread all the same. Did you pass *its* token on?")
+        return not_yet(
+            "it was cancelled early on and brought bread all the same. Did you pass *its* token on, and does your "
+            "`bake_bread` look at it (exercise 1)?"
+        )
     if outcome.result != "cancelled":
         return not_yet(f"when cancelled it should return 'cancelled', but returned {outcome.result!r}.")
     return well_done("The token goes through, and the cancel comes back as an answer.")

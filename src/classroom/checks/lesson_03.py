@@ -35,13 +35,13 @@ def check_wash(wash: Callable[[list[str], Scrub, CancellationToken], object]) ->
         try:
             answer = wash(list(plates), scrub, source.token)
         except OperationCanceledError:
-            return not_yet(f"{words} it raised, and {number} clean plates are lost. Look, and return what there is.")
+            return not_yet(f"{words}, it raised, and {number} clean plates are lost. Look, and return what there is.")
         except Exception as error:
-            return not_yet(f"{words} it raised {error!r}.")
+            return not_yet(f"{words}, it raised {error!r}.")
         if len(scrubbed) > number:
-            return not_yet(f"{words} it scrubbed {len(scrubbed)} plates, not {number}. Look before each plate.")
+            return not_yet(f"{words}, it scrubbed {len(scrubbed)} plates, not {number}. Look before each plate.")
         if answer != expected:
-            return not_yet(f"{words} it should return {number} clean plates, but returned {answer!r}.")
+            return not_yet(f"{words}, it should return {number} clean plates, but returned {answer!r}.")
     return well_done("It stops before the next plate, and nothing clean is lost.")
 
 
@@ -83,16 +83,16 @@ async def check_use_oven(use_oven: Callable[[_Oven, CancellationToken], Awaitabl
         outcome = await outcome_of(use_oven, oven, token)
         if sorted(oven.done) != ["closed", "off", "on"] or oven.done[0] != "on":
             return not_yet(
-                f"{words} it did {oven.done}. Afterwards the oven is to be off and its door closed, once each: "
+                f"{words}, it did {oven.done}. Afterwards the oven is to be off and its door closed, once each: "
                 "what must be done on every way out stands in a `finally`, and no look at the token with it."
             )
         if error is None and outcome.error is not None:
-            return not_yet(f"{words} it raised {outcome.error!r}.")
+            return not_yet(f"{words}, it raised {outcome.error!r}.")
         if error is None and outcome.result != "pizza":
-            return not_yet(f"{words} it should return 'pizza', but returned {outcome.result!r}.")
+            return not_yet(f"{words}, it should return 'pizza', but returned {outcome.result!r}.")
         if error is not None and not isinstance(outcome.error, error):
             seen = f"raised {outcome.error!r}" if outcome.error else f"returned {outcome.result!r}"
-            return not_yet(f"{words} the error is to pass to the caller, but it {seen}.")
+            return not_yet(f"{words}, the error is to pass to the caller, but it {seen}.")
     return well_done("Done, cancelled or broken: the oven is off, the door is closed, and the caller knows.")
 
 
@@ -121,12 +121,12 @@ def check_send_flyers(send_flyers: Callable[[list[list[str]], Post, Cancellation
         except OperationCanceledError:
             raised = True
         except Exception as error:
-            return not_yet(f"{words} it raised {error!r}.")
+            return not_yet(f"{words}, it raised {error!r}.")
         number = 10 if cancel_at is None else cancel_at
         if len(posted) != number:
             hint = "Where is the longest stretch between two looks?" if cancel_at else "Look before you post."
-            return not_yet(f"{words} it posted {len(posted)} of 10 flyers, not {number}. {hint}")
+            return not_yet(f"{words}, it posted {len(posted)} of 10 flyers, not {number}. {hint}")
         if raised != (cancel_at is not None):
             seen = "raised" if raised else "raised nothing: its caller takes the flyers for posted"
-            return not_yet(f"{words} it {seen}.")
+            return not_yet(f"{words}, it {seen}.")
     return well_done("Not one flyer after the cancel, and the caller knows.")

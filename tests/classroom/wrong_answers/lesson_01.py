@@ -66,20 +66,20 @@ async def listens(shop):
 
 WRONG_ANSWERS = {
     "01_without_a_token-1": [
-        (FORGETS_REFUNDS, "another has his money back it should return 1150, but returned 2000"),
-        (PAYS_EVERYBODY, "has a pizza for the money it should return 0, but returned 950"),
+        (FORGETS_REFUNDS, "another has his money back, it should return 1150, but returned 2000"),
+        (PAYS_EVERYBODY, "has a pizza for the money, it should return 0, but returned 950"),
         (COUNTS_CUSTOMERS, "it should return 1150, but returned 1"),
         (ANSWERS_FOR_ONE, "it should return 2300"),
     ],
     "01_without_a_token-2": [
-        (FAILS_WITHOUT_A_CANCEL, "with five steps and no cancel it raised ValueError"),
+        (FAILS_WITHOUT_A_CANCEL, "with five steps and no cancel, it raised ValueError"),
         (COUNTS_EVERY_EVENT, "it should return 3, but returned 5"),
         (COUNTS_THOSE_BEFORE, "it should return 3, but returned 2"),
     ],
     "01_without_a_token-3": [
-        (DOES_NOT_WAIT, "with a shop that does not listen it should return False, but returned True. Its order"),
+        (DOES_NOT_WAIT, "with a shop that does not listen, it should return False, but returned True. Its order"),
         (ASKS_WHETHER_IT_ARRIVED, "returned True. Its order was charged, cooked and sent all the same"),
         (CANCELS_TOO_LATE, "cancel earlier"),
-        (NEVER_ORDERS, "with a shop that listens it raised IndexError"),
+        (NEVER_ORDERS, "with a shop that listens, it raised IndexError"),
     ],
 }

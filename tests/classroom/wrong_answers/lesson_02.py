@@ -62,6 +62,6 @@ WRONG_ANSWERS = {
     ],
     "02_the_token-2": [
         (LETS_IT_OUT, "let the OperationCanceledError out"),
-        (PASSES_NONE, "Did you pass *its* token on?"),
+        (PASSES_NONE, "Did you pass *its* token on, and does"),
     ],
 }

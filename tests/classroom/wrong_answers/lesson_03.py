@@ -98,8 +98,8 @@ WRONG_ANSWERS = {
         (WASH_FORGETS, "it should return 0 clean plates, but returned None"),
     ],
     "03_cooperation-2": [
-        (OVEN_ONLY_FOR_CANCELS, "with an oven that breaks it did ['on']"),
-        (OVEN_LOOKS_IN_THE_CLEANUP, "cancelled during the baking it did ['on', 'off']"),
+        (OVEN_ONLY_FOR_CANCELS, "with an oven that breaks, it did ['on']"),
+        (OVEN_LOOKS_IN_THE_CLEANUP, "cancelled during the baking, it did ['on', 'off']"),
         (OVEN_SWALLOWS, "the error is to pass to the caller, but it returned None"),
     ],
     "03_cooperation-3": [
