@@ -13,7 +13,8 @@ import itertools
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from os import PathLike, fspath
 from types import TracebackType
@@ -55,11 +56,14 @@ PRAGMA application_id = {_LEDGER};
 COMMIT;
 """
 # A statement a step: a word in the statement costs less than one bound to it, ten thousand times in one cancel.
-_END = {step: f"INSERT INTO ended VALUES (?, ?, '{step}', ?)" for step in ("settle", "refund", "void")}
+_STEPS = {
+    "capture": "INSERT INTO captured VALUES (?, ?, ?)",
+    **{step: f"INSERT INTO ended VALUES (?, ?, '{step}', ?)" for step in ("settle", "refund", "void")},
+}
 _OPEN = """
 SELECT order_number, order_id, cents, captured.number IS NOT NULL
 FROM authorized LEFT JOIN captured USING (order_number) LEFT JOIN ended USING (order_number)
-WHERE ended.number IS NULL ORDER BY order_number
+WHERE ended.number IS NULL
 """
 _REPORT = """
 WITH orders AS (
@@ -74,6 +78,9 @@ FROM orders AS one ORDER BY one.first
 
 class LedgerError(RuntimeError):
     """The ledger refuses a step, or cannot be opened."""
+
+
+_MOST = 10**12  # cents of one order: so that sums stay far below what SQLite can hold
 
 
 class Entry(NamedTuple):
@@ -100,6 +107,7 @@ class Ledger:
 
     Opening a file puts right what a killed program left: orders that had not been handed over are voided or
     refunded, and `repaired` lists these entries. One process at a time can have a file open: `LedgerError`.
+    (Do not read the file by other means in that process: with that, the system gives up SQLite's hold on it.)
     """
 
     def __init__(self, path: str | PathLike[str] = ":memory:") -> None:
@@ -136,49 +144,50 @@ class Ledger:
         self.repaired = self._repair()
 
     def authorize(self, order_id: str, cents: int) -> Entry:
-        """Reserve the money. `ValueError` unless `cents` is a whole number above 0."""
-        if not isinstance(order_id, str):
-            raise TypeError(f"order_id must be text, not {order_id!r}")
+        """Reserve the money. `ValueError` unless `cents` is a whole number from 1 to a million million."""
+        _check_order_id(order_id)
         if not isinstance(cents, int) or isinstance(cents, bool) or cents <= 0:
             raise ValueError(f"cents must be a whole number above 0, not {cents!r}")
+        if cents > _MOST:
+            raise ValueError(f"cents must be at most {_MOST}, not {cents!r}")
         with self._lock:
             number, at = next(self._numbers), time.time()
             try:
                 self._cursor.execute("INSERT INTO authorized VALUES (?, ?, ?, ?)", (number, order_id, cents, at))
+                self._open[order_id] = _Sale(number, cents, captured=False)
             except sqlite3.IntegrityError as error:
                 raise self._refusal(order_id, "authorize", "first") from error
-            self._open[order_id] = _Sale(number, cents, captured=False)
+            except BaseException:
+                self._reread(order_id)
+                raise
             return _entry((order_id, "authorize", cents, at))
 
     def capture(self, order_id: str) -> Entry:
         """Take the reserved money."""
         with self._lock:
             sale = self._sale(order_id, "capture", captured=False)
-            at = time.time()
-            self._cursor.execute("INSERT INTO captured VALUES (?, ?, ?)", (sale.order_number, next(self._numbers), at))
-            self._open[order_id] = sale._replace(captured=True)
-            return _entry((order_id, "capture", sale.cents, at))
+            return self._step(order_id, "capture", sale, sale._replace(captured=True))
 
     def void(self, order_id: str) -> Entry:
         """Give up the reservation."""
         with self._lock:
-            return self._end(order_id, "void", self._sale(order_id, "void", captured=False))
+            return self._step(order_id, "void", self._sale(order_id, "void", captured=False))
 
     def refund(self, order_id: str) -> Entry:
         """Give the taken money back."""
         with self._lock:
-            return self._end(order_id, "refund", self._sale(order_id, "refund", captured=True))
+            return self._step(order_id, "refund", self._sale(order_id, "refund", captured=True))
 
     def settle(self, order_id: str) -> Entry:
         """The order has left the house: its money stays."""
         with self._lock:
-            return self._end(order_id, "settle", self._sale(order_id, "settle", captured=True))
+            return self._step(order_id, "settle", self._sale(order_id, "settle", captured=True))
 
     def undo(self, order_id: str) -> Entry | None:
         """Void or refund, whichever is due; None if nothing is (never authorized, or ended already)."""
         with self._lock:
             sale = self._open.get(order_id)
-            return None if sale is None else self._end(order_id, "refund" if sale.captured else "void", sale)
+            return None if sale is None else self._step(order_id, "refund" if sale.captured else "void", sale)
 
     def entries(self, order_id: str | None = None) -> list[Entry]:
         """All entries, or one order's, oldest first."""
@@ -195,7 +204,8 @@ class Ledger:
 
     def kept(self, order_id: str | None = None) -> int:
         """Cents taken and not given back."""
-        return self.charged(order_id) - self.refunded(order_id)
+        with self._lock:  # no step of another thread comes between the two
+            return self.charged(order_id) - self.refunded(order_id)
 
     def report(self, token: CancellationToken = CancellationToken.none) -> list[tuple[str, int, int]]:
         """What was kept of each order, and what was kept of all up to it: (order id, cents, cents so far).
@@ -203,9 +213,12 @@ class Ledger:
         A slow query, on purpose: twice the orders take four times as long. It blocks its thread, and nobody
         else. `token` stops it in the middle through SQLite's own interrupt: `OperationCanceledError`.
         """
+        if not isinstance(token, CancellationToken):
+            raise TypeError(f"token must be a CancellationToken, not {token!r}")
         token.throw_if_cancellation_requested()
-        with sqlite3.connect(":memory:", check_same_thread=False) as snapshot, token.register(snapshot.interrupt):
-            with self._lock:
+        snapshot = sqlite3.connect(":memory:", check_same_thread=False)
+        with closing(snapshot), token.register(snapshot.interrupt):
+            with self._lock, _closed_in_words():
                 self._database.backup(snapshot)
             # An interrupt is lost if it comes before the query has begun; this looks every 10,000 steps of it.
             snapshot.set_progress_handler(lambda: token.is_cancellation_requested, 10_000)
@@ -216,9 +229,13 @@ class Ledger:
                 raise
 
     def close(self) -> None:
-        """Close the file. What is in memory is gone."""
+        """Close the file. What is in memory is gone. Any later step is a `LedgerError`."""
         with self._lock:
             self._database.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_database"):
+            self._database.close()  # Python 3.13 warns of a database that nobody closed
 
     def __enter__(self) -> Self:
         return self
@@ -234,13 +251,31 @@ class Ledger:
             raise self._refusal(order_id, step, f"right after {'capture' if captured else 'authorize'}")
         return sale
 
-    def _end(self, order_id: str, step: str, sale: _Sale) -> Entry:
+    def _step(self, order_id: str, step: str, sale: _Sale, then: _Sale | None = None) -> Entry:
+        """`then`: the sale as it is afterwards; None if this ends it."""
         at = time.time()
-        self._cursor.execute(_END[step], (sale.order_number, next(self._numbers), at))
-        del self._open[order_id]
+        try:
+            self._cursor.execute(_STEPS[step], (sale.order_number, next(self._numbers), at))
+            if then is None:
+                del self._open[order_id]
+            else:
+                self._open[order_id] = then
+        except BaseException:
+            self._reread(order_id)
+            raise
         return _entry((order_id, step, sale.cents, at))
 
+    def _reread(self, order_id: str) -> None:
+        """A step was interrupted, by Ctrl-C say, and perhaps between its two halves. What counts is in the database."""
+        row = self._ask(f"{_OPEN} AND order_id = ?", (order_id,)).fetchone()
+        if row is None:
+            self._open.pop(order_id, None)
+        else:
+            number, _, cents, captured = row
+            self._open[order_id] = _Sale(number, cents, bool(captured))
+
     def _refusal(self, order_id: str, step: str, place: str) -> LedgerError:
+        _check_order_id(order_id)
         done = ", ".join(entry.step for entry in self.entries(order_id)) or "nothing"
         return LedgerError(f"cannot {step} order {order_id}: {step} comes {place}, and done for it is: {done}")
 
@@ -252,13 +287,30 @@ class Ledger:
     def _select(self, columns: str, order_id: str | None, order: str = "") -> sqlite3.Cursor:
         # Two queries: one for both would read the whole table for the sake of one order.
         where, of = ("true", ()) if order_id is None else ("order_id = ?", (order_id,))
-        return self._database.execute(f"SELECT {columns} FROM entries WHERE {where} {order}", of)
+        return self._ask(f"SELECT {columns} FROM entries WHERE {where} {order}", of)
 
     def _one(self, question: str) -> int:
-        number: int = self._database.execute(question).fetchone()[0]
+        number: int = self._ask(question).fetchone()[0]
         return number
 
+    def _ask(self, question: str, values: tuple[str, ...] = ()) -> sqlite3.Cursor:
+        with _closed_in_words():
+            return self._database.execute(question, values)
+
     def _repair(self) -> list[Entry]:
-        for number, order_id, cents, captured in self._database.execute(_OPEN):
+        for number, order_id, cents, captured in self._ask(f"{_OPEN} ORDER BY order_number"):
             self._open[order_id] = _Sale(number, cents, bool(captured))
         return [undone for order_id in list(self._open) if (undone := self.undo(order_id)) is not None]
+
+
+def _check_order_id(order_id: object) -> None:
+    if not isinstance(order_id, str):
+        raise TypeError(f"order_id must be text, not {order_id!r}")
+
+
+@contextmanager
+def _closed_in_words() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.ProgrammingError as error:
+        raise LedgerError(f"this ledger was closed: open its file once more with Ledger(path). ({error})") from error

@@ -1,9 +1,12 @@
 import multiprocessing
 import sqlite3
+import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
+import pizzeria.ledger
 from pizzeria import Ledger, LedgerError
 
 
@@ -80,6 +83,110 @@ def test_refusals_leave_the_database_whole(ledger):
             ledger.authorize(f"order {n // 2}", 850)
     assert ledger._database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert len(ledger.entries()) == 400
+
+
+class Interruption:
+    """Ctrl-C before the `at`-th line that the ledger's code comes to."""
+
+    def __init__(self, at):
+        self.at, self.lines = at, 0
+
+    def __enter__(self):
+        self.tracing = sys.gettrace()
+        sys.settrace(self.step)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self.tracing)
+
+    def step(self, frame, event, _):
+        if frame.f_code.co_filename != pizzeria.ledger.__file__:
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.at:
+                raise KeyboardInterrupt
+        return self.step
+
+
+@pytest.mark.parametrize("end", ["undo", "settle"])
+def test_an_interrupt_before_any_line_leaves_no_step_half_done(end):
+    at = 0
+    while True:
+        at += 1
+        with Ledger() as ledger:
+            with suppress(KeyboardInterrupt), Interruption(at) as interruption:
+                ledger.authorize("a", 950)
+                ledger.capture("a")
+                getattr(ledger, end)("a")
+            ledger.undo("a")
+            assert ledger.undo("a") is None
+            assert steps(ledger) in (
+                [],
+                ["authorize", "void"],
+                ["authorize", "capture", "refund"],
+                ["authorize", "capture", "settle"],
+            ), f"interrupted before line {at}"
+        if interruption.lines < at:
+            break
+    assert at > 15
+
+
+def test_a_ledger_that_is_dropped_closes_its_database():
+    ledger = Ledger()
+    database = ledger._database
+    del ledger
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
+
+
+def test_a_closed_ledger_says_that_it_is_closed_whatever_one_asks(ledger):
+    ledger.authorize("a", 950)
+    ledger.authorize("b", 950)
+    ledger.capture("b")
+    ledger.close()
+    for ask in (
+        lambda: ledger.authorize("c", 950),
+        lambda: ledger.capture("a"),
+        lambda: ledger.undo("a"),
+        lambda: ledger.settle("b"),
+        lambda: ledger.refund("nobody"),
+        ledger.entries,
+        ledger.kept,
+        ledger.report,
+    ):
+        with pytest.raises(LedgerError, match="this ledger was closed"):
+            ask()
+
+
+def test_what_is_kept_is_right_while_another_thread_takes_money_and_gives_it_back(ledger, monkeypatch):
+    def another_thread():
+        ledger.capture("a")
+        ledger.refund("a")
+
+    def refunded_a_moment_later(order_id=None):
+        other.start()
+        other.join(0.1)
+        return refunded(order_id)
+
+    ledger.authorize("a", 950)
+    refunded, other = ledger.refunded, threading.Thread(target=another_thread)
+    monkeypatch.setattr(ledger, "refunded", refunded_a_moment_later)
+    assert ledger.kept() == 0
+    other.join()
+    assert steps(ledger) == ["authorize", "capture", "refund"]
+
+
+@pytest.mark.parametrize("order_id", [None, 5])
+def test_an_order_id_is_text(ledger, order_id):
+    for step in (lambda: ledger.authorize(order_id, 950), lambda: ledger.capture(order_id)):
+        with pytest.raises(TypeError, match=f"order_id must be text, not {order_id}"):
+            step()
+
+
+def test_an_amount_that_no_sum_could_hold_is_refused(ledger):
+    with pytest.raises(ValueError, match=r"cents must be at most 1000000000000, not 9223372036854775808"):
+        ledger.authorize("a", 2**63)
 
 
 @pytest.mark.parametrize("cents", [0, -5, 9.5, "950", None, True])
@@ -218,11 +325,6 @@ def test_a_folder_that_is_not_there_is_named_with_advice(tmp_path):
 def test_a_path_must_name_a_file(path, error):
     with pytest.raises(error):
         Ledger(path)
-
-
-def test_an_order_id_is_text(ledger):
-    with pytest.raises(TypeError, match="order_id must be text, not 7"):
-        ledger.authorize(7, 100)
 
 
 def test_many_threads_can_use_one_ledger(ledger):
