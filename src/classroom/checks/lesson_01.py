@@ -92,7 +92,9 @@ async def check_listens(listens: Callable[[Pizzeria], Awaitable[object]]) -> Ver
             ordered = "" if events else " It had ordered nothing."
             return not_yet(f"with {words}, it raised {outcome.error!r}.{ordered}")
         if not events:
-            return not_yet(f"with {words}, it ordered nothing. From outside one cannot see it: order, cancel, and look.")
+            return not_yet(
+                f"with {words}, it ordered nothing. From outside one cannot see it: order, cancel, and look."
+            )
         if outcome.result is not expected:
             kinds = {type(event) for event in events}
             hint = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from typing import Any, Self
 
 from cancellation import CancellationToken, CancellationTokenSource, OperationCanceledError
 from classroom.verdict import Verdict, not_yet, outcome_of, well_done
@@ -94,9 +95,9 @@ async def check_pay_and_cook(pay_and_cook: PayAndCook) -> Verdict:
                 hint = " The payment is not undone: was `undo` called, and with which token?"
             return not_yet(f"{words} the bank should have done {expected}, but did {bank.done}.{hint}")
         if error is None and (outcome.error is not None or outcome.result != "pizza"):
-            return not_yet(f"{words} it should return 'pizza', but {_seen(outcome.error, outcome.result)}.")
+            return not_yet(f"{words}, it should return 'pizza', but {_seen(outcome.error, outcome.result)}.")
         if error is not None and not isinstance(outcome.error, error):
-            return not_yet(f"{words} the error is to pass, but it {_seen(outcome.error, outcome.result)}.")
+            return not_yet(f"{words}, the error is to pass, but it {_seen(outcome.error, outcome.result)}.")
     return well_done("Cancelled or broken, at whatever step: the payment is undone once, and the caller knows.")
 
 
@@ -110,13 +111,36 @@ FirstRow = Callable[[sqlite3.Connection, str, CancellationToken], object]
 def check_first_row(first_row: FirstRow) -> Verdict:
     """A query that a token stops, and a connection that is good afterwards."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
+    late = sqlite3.connect(":memory:", check_same_thread=False, factory=_LateConnection)
     try:
-        return _check_first_row(first_row, connection)
+        return _check_first_row(first_row, connection, late)
     finally:
         connection.close()
+        late.close()
 
 
-def _check_first_row(first_row: FirstRow, connection: sqlite3.Connection) -> Verdict:
+class _LateConnection(sqlite3.Connection):
+    """Cancels when a query is about to begin: too late for a look in front of it, too early for an interrupt."""
+
+    source: CancellationTokenSource
+    executed = False
+
+    def cursor(self, factory: type[sqlite3.Cursor] | None = None) -> sqlite3.Cursor:  # type: ignore[override]
+        return super().cursor(_LateCursor)
+
+    def execute(self, question: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        return self.cursor().execute(question, parameters)
+
+
+class _LateCursor(sqlite3.Cursor):
+    def execute(self, question: str, parameters: Any = (), /) -> Self:
+        assert isinstance(self.connection, _LateConnection)
+        self.connection.executed = True
+        self.connection.source.cancel()
+        return super().execute(question, parameters)
+
+
+def _check_first_row(first_row: FirstRow, connection: sqlite3.Connection, late: _LateConnection) -> Verdict:
     source = CancellationTokenSource()
     try:
         answer = first_row(connection, "SELECT 6 * 7", source.token)
@@ -157,6 +181,18 @@ def _check_first_row(first_row: FirstRow, connection: sqlite3.Connection) -> Ver
         )
     if not isinstance(raised, OperationCanceledError):
         return not_yet(f"cancelled before the query it {_seen(raised, None)}, not an OperationCanceledError.")
+
+    late.source = CancellationTokenSource()
+    rows, raised = _cancelled(first_row, late, late.source, at_row=None)
+    if late.executed and rows > _GIVE_UP_AT:
+        return not_yet(
+            "its token was cancelled in the last moment before the query began, and the query went on. That was too "
+            "late for a look in front of it, and too early for an interrupt. Who looks at the token while it runs?"
+        )
+    if late.executed and not isinstance(raised, OperationCanceledError):
+        return not_yet(
+            f"cancelled in the last moment before the query, it {_seen(raised, None)}, not an OperationCanceledError."
+        )
     return well_done("The query stops, the caller knows why, and the connection is good for the next question.")
 
 

@@ -52,7 +52,7 @@ async def check_forward(forward: Forward) -> Verdict:
         outcome = await outcome_of(forward, client, f"{address}/quick", CancellationToken.none)
         if outcome.error is not None or outcome.result != "pizza":
             seen = f"raised {outcome.error!r}" if outcome.error is not None else f"returned {outcome.result!r}"
-            return not_yet(f"with a kitchen that answers 'pizza' it should return that, but it {seen}.")
+            return not_yet(f"with a kitchen that answers 'pizza', it should return that, but it {seen}.")
         source = CancellationTokenSource()
         answering = asyncio.create_task(outcome_of(forward, client, f"{address}/slow", source.token, limit=3))
         waiting = asyncio.create_task(called.wait())

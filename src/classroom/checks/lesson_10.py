@@ -36,8 +36,13 @@ def check_bake_all(bake_all: Callable[..., object]) -> Verdict:
         )
     if any(future.waited for future in client.futures):
         return not_yet("it waited for the result of a task. Then they run one after the other. Return the futures.")
-    if [function for function, _, _ in client.tasks] != [bake] * 3:
-        return not_yet(f"for 3 loaves it handed in {len(client.tasks)} tasks of `bake`.")
+    handed_in = sum(function is bake for function, _, _ in client.tasks)
+    if handed_in != 3 or len(client.tasks) != 3:
+        advice = " A lambda around it is another function: give `submit` the function and its arguments."
+        return not_yet(
+            f"for 3 loaves `bake` itself should be handed in 3 times. Tasks handed in: {len(client.tasks)}; of `bake` "
+            f"itself: {handed_in}.{advice if handed_in < len(client.tasks) else ''}"
+        )
     given = [[*arguments, *keywords.values()] for _, arguments, keywords in client.tasks]
     if not all(any(value is token for value in values) for values in given):
         return not_yet("the tasks got no token: then nobody can stop them. Pass it as one more argument.")
@@ -86,7 +91,10 @@ def check_stop_all(stop_all: Callable[..., object]) -> Verdict:
         try:
             stopped = stop_all(source, futures)
         except Exception as error:
-            return not_yet(f"it raised {error!r}. `result()` raises a task's error; `exception()` returns it.")
+            return not_yet(
+                f"it raised {error!r}. The futures of this check are not Dask's own. Use `exception()`: it waits and "
+                f"returns a task's error, where `result()` raises it."
+            )
         waited = all(future.done() for future in futures)
         canceled = source.is_cancellation_requested
     if not canceled:

@@ -29,6 +29,12 @@ async def _ten_turns(token: CancellationToken, happens: Callable[[], object] = _
         await asyncio.sleep(0)
 
 
+def _cancel_this_task() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
 def _was_canceled(outcome: Outcome) -> bool:
     return isinstance(outcome.error, OperationCanceledError)
 
@@ -244,6 +250,7 @@ async def check_serve_in_time(
 ) -> Verdict:
     """Thirty minutes for an order, and five of them at most for its payment, on a clock that the check moves."""
     spent = {"pay": 0, "cook": 0}  # minutes
+    bank_has_its_own_token = False
 
     async def order(pay_minutes: int, cook_minutes: int, customer_cancels_in: str = "") -> Outcome:
         clock = FakeTimeProvider()
@@ -251,6 +258,9 @@ async def check_serve_in_time(
 
         def service(name: str, minutes: int) -> Step:
             async def work(token: CancellationToken = CancellationToken.none) -> None:
+                nonlocal bank_has_its_own_token
+                if name == "pay":
+                    bank_has_its_own_token = token.can_be_canceled and token is not source.token
                 for minute in range(minutes):
                     clock.advance(60)
                     spent[name] = minute + 1
@@ -285,7 +295,11 @@ async def check_serve_in_time(
         )
     outcome = await order(6, 20)
     if not _was_canceled(outcome) or spent["pay"] > 5:
-        return not_yet(f"the payment may take five minutes. It took {spent['pay']}, and nobody stopped it.")
+        advice = " Its token is a new one: on which clock does the alarm of that one run?"
+        return not_yet(
+            f"the payment may take five minutes. It took {spent['pay']}, and nobody stopped it."
+            f"{advice if bank_has_its_own_token else ''}"
+        )
     for name in ("pay", "cook"):
         outcome = await order(4, 20, name)
         if not _was_canceled(outcome) or spent[name] > 2:
@@ -302,10 +316,14 @@ async def check_pay_patiently(
     """A bank with five seconds a call: what passes there is asked again, what the customer wants is not."""
     calls = 0
 
-    async def pay(slow_calls: int, cancel_at: int = 0, deadline: float | None = None) -> Outcome:
+    async def pay(slow_calls: int, cancel_at: int = 0, deadline: float | None = None, close_at: int = 0) -> Outcome:
         nonlocal calls
         calls, clock = 0, FakeTimeProvider()
-        customer = CancellationTokenSource(deadline, time_provider=clock)
+        kitchen = CancellationTokenSource(time_provider=clock)
+        if close_at:
+            customer = CancellationTokenSource.create_linked_token_source(kitchen.token, time_provider=clock)
+        else:
+            customer = CancellationTokenSource(deadline, time_provider=clock)
 
         async def ask_bank(token: CancellationToken = CancellationToken.none) -> str:
             nonlocal calls
@@ -314,6 +332,8 @@ async def check_pay_patiently(
                 call.cancel_after(5)
                 if calls == cancel_at:
                     customer.cancel("changed my mind")
+                if calls == close_at:
+                    kitchen.cancel("closing time")
                 clock.advance(5 if calls <= slow_calls else 1)
                 await asyncio.sleep(0)
                 call.token.throw_if_cancellation_requested()
@@ -343,6 +363,13 @@ async def check_pay_patiently(
     outcome = await pay(3, cancel_at=3)
     if not _was_canceled(outcome):
         return not_yet(f"the customer cancelled during the third call, the last one, and it {_seen(outcome)}.")
+    outcome = await pay(3, close_at=1)
+    if not _was_canceled(outcome) or calls > 1:
+        return not_yet(
+            f"the kitchen closed during the first call, and the order's token is linked to the kitchen's. The bank was "
+            f"called {_times(calls)}, and it {_seen(outcome)}. The origin is the kitchen's token there. Which "
+            "token knows of it in every case?"
+        )
     return well_done("A slow bank is asked again; a customer who cancels is let go at once.")
 
 
@@ -509,7 +536,7 @@ def check_night_watch(night_watch: Callable[[CancellationToken], Awaitable[objec
         outcome = _outcome(watching)
     if outcome.error is not None or outcome.result != "lights out":
         return not_yet(
-            f"with a token that is cancelled already it should return 'lights out', but it {_seen(outcome)}."
+            f"with a token that is cancelled already, it should return 'lights out', but it {_seen(outcome)}."
         )
     return well_done("From whatever thread the cancel comes, it wakes at once.")
 
@@ -562,11 +589,6 @@ async def check_cook_or_refund(
     def breaks(_: object) -> None:
         raise RuntimeError("the oven is broken")
 
-    def cancels_the_task(_: object) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
-
     outcome, log = await order(lambda _: None)
     if outcome.error is not None or outcome.result != "a meal":
         return not_yet(f"nobody cancelled, and it should return 'a meal', but it {_seen(outcome)}.")
@@ -587,7 +609,7 @@ async def check_cook_or_refund(
         ),
         (
             "the order's whole task was cancelled during the cooking",
-            cancels_the_task,
+            lambda _: _cancel_this_task(),
             asyncio.CancelledError,
             "asyncio's CancelledError is no Exception: the page was closed, say, and the money is gone.",
         ),
@@ -633,13 +655,13 @@ class _Courier:
 async def check_hand_over(
     hand_over: Callable[[Step, _Courier, Callable[[], None], CancellationToken], Awaitable[object]],
 ) -> Verdict:
-    """A cancel before the courier leaves gives the money back; one after it is too late."""
+    """Whatever ends an order before the courier leaves gives the money back; a cancel after it is too late."""
 
-    async def order(cancel_in: str = "") -> tuple[Outcome, list[str]]:
+    async def order(cancel_in: str = "", pack_meets: Callable[[], object] = _nothing) -> tuple[Outcome, list[str]]:
         log, source = list[str](), CancellationTokenSource()
 
         async def pack(token: CancellationToken = CancellationToken.none) -> None:
-            await _ten_turns(token, source.cancel if cancel_in == "pack" else _nothing)
+            await _ten_turns(token, source.cancel if cancel_in == "pack" else pack_meets)
             log.append("packed")
             if cancel_in == "the end of pack":
                 source.cancel()
@@ -647,6 +669,9 @@ async def check_hand_over(
         courier = _Courier(log, source.cancel if cancel_in == "message" else _nothing)
         outcome = await outcome_of(hand_over, pack, courier, lambda: log.append("refund"), source.token)
         return outcome, log
+
+    def the_box_tears() -> None:
+        raise RuntimeError("the box is torn")
 
     outcome, log = await order()
     if outcome.error is not None:
@@ -678,6 +703,23 @@ async def check_hand_over(
             return not_yet(f"the customer cancelled {when}, and the log says {log}. One refund is due.")
         if not _was_canceled(outcome):
             return not_yet(f"the customer cancelled {when}. The money went back, but it {_seen(outcome)}.")
+    for meets, kind, what in (
+        (the_box_tears, RuntimeError, "the box tore"),
+        (_cancel_this_task, asyncio.CancelledError, "the order's whole task was cancelled"),
+    ):
+        outcome, log = await order(pack_meets=meets)
+        if "left" in log:
+            return not_yet(f"{what} while the pizza was being packed, and the log says {log}. Nothing was packed.")
+        if log.count("refund") != 1:
+            return not_yet(
+                f"{what} while the pizza was being packed, and the log says {log}. There is no pizza, whosever fault "
+                "it is. One refund is due."
+            )
+        if not isinstance(outcome.error, kind):
+            return not_yet(
+                f"{what} while the pizza was being packed. The money went back, but it {_seen(outcome)}: its caller "
+                "cannot tell what happened."
+            )
     return well_done(
         "Until the courier leaves one can cancel, and get the money back. After that it is an order like any."
     )

@@ -120,6 +120,27 @@ def first_row(connection, question, token):
         token.throw_if_cancellation_requested()
         raise
 """
+LOOKS_BEFORE_AND_INTERRUPTS = """
+def first_row(connection, question, token):
+    token.throw_if_cancellation_requested()
+    try:
+        with token.register(connection.interrupt):
+            return connection.execute(question).fetchone()
+    except sqlite3.OperationalError:
+        token.throw_if_cancellation_requested()
+        raise
+"""
+LOOKS_BEFORE_AND_INTERRUPTS_A_CURSOR = """
+def first_row(connection, question, token):
+    cursor = connection.cursor()
+    try:
+        with token.register(connection.interrupt):
+            token.throw_if_cancellation_requested()
+            return cursor.execute(question).fetchone()
+    except sqlite3.OperationalError:
+        token.throw_if_cancellation_requested()
+        raise
+"""
 TAKES_EVERYTHING_FOR_A_CANCEL = """
 def first_row(connection, question, token):
     with token.register(connection.interrupt):
@@ -150,6 +171,8 @@ WRONG_ANSWERS = {
         (KEEPS_ITS_CALLBACK, "stopped somebody else's query"),
         (KEEPS_ITS_HANDLER, "stopped somebody else's query"),
         (LOSES_AN_EARLY_INTERRUPT, "an interrupt that comes too early is lost"),
+        (LOOKS_BEFORE_AND_INTERRUPTS, "in the last moment before the query began, and the query went on"),
+        (LOOKS_BEFORE_AND_INTERRUPTS_A_CURSOR, "in the last moment before the query began, and the query went on"),
         (TAKES_EVERYTHING_FOR_A_CANCEL, "that was no cancel"),
     ],
 }

@@ -10,6 +10,10 @@ ONE_TASK = """
 def bake_all(client, bake, loaves, token):
     return [client.submit(bake, loaves, token)]
 """
+WRAPS_IT = """
+def bake_all(client, bake, loaves, token):
+    return [client.submit(lambda loaf=loaf: bake(loaf, token)) for loaf in loaves]
+"""
 RETURNS_NOTHING = """
 def bake_all(client, bake, loaves, token):
     for loaf in loaves:
@@ -32,6 +36,19 @@ RAISES = """
 def stop_all(source, futures):
     source.cancel()
     return len([future.result() for future in futures])
+"""
+WAITS_WITH_DASK = """
+from distributed import wait
+
+def stop_all(source, futures):
+    source.cancel()
+    wait(futures)
+    return sum(isinstance(future.exception(), OperationCanceledError) for future in futures)
+"""
+ASKS_FOR_THE_STATUS = """
+def stop_all(source, futures):
+    source.cancel()
+    return sum(future.status == "cancelled" for future in futures)
 """
 COUNTS_ERRORS = """
 def stop_all(source, futures):
@@ -68,13 +85,16 @@ WRONG_ANSWERS = {
     "10_cluster-1": [
         (WAITS, "it waited for the result"),
         (FORGETS_THE_TOKEN, "the tasks got no token"),
-        (ONE_TASK, "handed in 1 tasks"),
+        (ONE_TASK, "Tasks handed in: 1; of `bake` itself: 1."),
+        (WRAPS_IT, "Tasks handed in: 3; of `bake` itself: 0. A lambda around it is another function"),
         (RETURNS_NOTHING, "it returned None"),
     ],
     "10_cluster-2": [
         (DOES_NOT_WAIT, "it came back while tasks were still cleaning up"),
         (COUNTS_ALL, "it returned 4"),
-        (RAISES, "`exception()` returns it"),
+        (RAISES, "where `result()` raises it"),
+        (WAITS_WITH_DASK, "The futures of this check are not Dask's own. Use `exception()`"),
+        (ASKS_FOR_THE_STATUS, "The futures of this check are not Dask's own. Use `exception()`"),
         (COUNTS_ERRORS, "it returned 3"),
     ],
     "10_cluster-3": [

@@ -202,6 +202,16 @@ async def pay_patiently(ask_bank, token):
             pass
     return "the bank does not answer"
 """
+ASKS_FOR_THE_ORIGIN = """
+async def pay_patiently(ask_bank, token):
+    for _ in range(3):
+        try:
+            return await ask_bank(token)
+        except OperationCanceledError as error:
+            if error.origin == token:
+                raise
+    return "the bank does not answer"
+"""
 LOOKS_BEFORE_EACH_CALL = """
 async def pay_patiently(ask_bank, token):
     for _ in range(3):
@@ -373,6 +383,55 @@ async def hand_over(pack, courier, refund, token):
         refund()
         raise
 """
+ONLY_AFTER_A_CANCEL = """
+async def hand_over(pack, courier, refund, token):
+    try:
+        await pack(token)
+        token.throw_if_cancellation_requested()
+    except OperationCanceledError:
+        refund()
+        raise
+    courier.leave()
+    await courier.message(CancellationToken.none)
+"""
+NOT_FOR_TASKS = """
+async def hand_over(pack, courier, refund, token):
+    try:
+        await pack(token)
+        token.throw_if_cancellation_requested()
+    except Exception:
+        refund()
+        raise
+    courier.leave()
+    await courier.message(CancellationToken.none)
+"""
+SENDS_IT_ANYWAY = """
+async def hand_over(pack, courier, refund, token):
+    try:
+        await pack(token)
+        token.throw_if_cancellation_requested()
+    except OperationCanceledError:
+        refund()
+        raise
+    except Exception:
+        pass
+    courier.leave()
+    await courier.message(CancellationToken.none)
+"""
+KEEPS_THE_BOX_A_SECRET = """
+async def hand_over(pack, courier, refund, token):
+    try:
+        await pack(token)
+        token.throw_if_cancellation_requested()
+    except OperationCanceledError:
+        refund()
+        raise
+    except Exception:
+        refund()
+        return
+    courier.leave()
+    await courier.message(CancellationToken.none)
+"""
 HEARS_NOBODY = """
 async def hand_over(pack, courier, refund, token):
     await pack()
@@ -407,14 +466,15 @@ WRONG_ANSWERS = {
     ],
     "11_clinic-5": [
         (SETS_IT_AGAIN, "the order was stopped after 34 minutes, not after 30"),
-        (FORGETS_THE_BANK, "the payment may take five minutes. It took 6"),
+        (FORGETS_THE_BANK, "the payment may take five minutes. It took 6, and nobody stopped it."),
         (NOT_LINKED, "when the customer cancelled in minute 2 of `pay`, it went on"),
-        (REAL_CLOCK, "the payment may take five minutes. It took 6"),
+        (REAL_CLOCK, "It took 6, and nobody stopped it. Its token is a new one: on which clock"),
         (COOKS_WITH_THE_BANKS_TOKEN, "deadline of 300 s passed"),
     ],
     "11_clinic-6": [
         (ASKS_FOR_A_DEADLINE, "Both deadlines have a TimeoutError as their reason"),
         (WAITS_FOR_TIMEOUT_ERROR, "the bank was too slow 2 times, and nobody cancelled: it should return 'paid'"),
+        (ASKS_FOR_THE_ORIGIN, "the order's token is linked to the kitchen's. The bank was called 3 times"),
         (LOOKS_BEFORE_EACH_CALL, "the customer cancelled during the third call"),
     ],
     "11_clinic-7": [
@@ -443,5 +503,9 @@ WRONG_ANSWERS = {
         (NO_LAST_LOOK, "in the last moment of packing"),
         (MESSAGE_FIRST, "went out before it was"),
         (HEARS_NOBODY, "Nobody looked in time"),
+        (ONLY_AFTER_A_CANCEL, "the box tore while the pizza was being packed, and the log says []"),
+        (NOT_FOR_TASKS, "the order's whole task was cancelled while the pizza was being packed, and the log says []"),
+        (SENDS_IT_ANYWAY, "Nothing was packed"),
+        (KEEPS_THE_BOX_A_SECRET, "its caller cannot tell what happened"),
     ],
 }
