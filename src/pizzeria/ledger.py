@@ -234,8 +234,9 @@ class Ledger:
             self._database.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_database"):
-            self._database.close()  # Python 3.13 warns of a database that nobody closed
+        # Python 3.13 warns of a database that nobody closed. An order that is dropped too may want it once more.
+        if hasattr(self, "_database") and not self._open:
+            self._database.close()
 
     def __enter__(self) -> Self:
         return self
