@@ -29,22 +29,25 @@ class _Loop:
         self.loop.set_debug(True)
         self.loop.slow_callback_duration = 60
         self.loop.set_exception_handler(lambda *_: None)
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._cancel_the_rest(), self.loop).result(1)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
+    def _run(self) -> None:
+        self.loop.run_forever()
         self.loop.close()
 
-    async def _cancel_the_rest(self) -> None:
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+        self._thread.join(_SOON)  # code that never gives its loop a turn keeps the thread, which is a daemon
+
+    async def _end(self) -> None:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
         if rest:
             await asyncio.wait(rest, timeout=0.5)
+        self.loop.stop()
 
     def has_turns(self) -> bool:
         answered = threading.Event()

@@ -46,6 +46,8 @@ def _canceled(reason: object) -> CancellationTokenSource:
 async def check_place_order(place_order: Callable[[Work, CancellationToken], Awaitable[object]]) -> Verdict:
     """An order that is told apart as paid, cancelled by its own token, or failed by the payment's own deadline."""
     customer, hurried = CancellationTokenSource(), CancellationTokenSource(0.02)
+    kitchen = CancellationTokenSource()
+    in_kitchen = CancellationTokenSource.create_linked_token_source(kitchen.token)
 
     async def pays(token: CancellationToken) -> None:
         await asyncio.sleep(0)
@@ -60,6 +62,7 @@ async def check_place_order(place_order: Callable[[Work, CancellationToken], Awa
             await delay(None, source.token)
 
     asyncio.get_running_loop().call_later(0.02, customer.cancel, "changed my mind")
+    asyncio.get_running_loop().call_later(0.02, kitchen.cancel, "closing time")
     cases = (
         ("when the bank takes the money", pays, CancellationToken.none, "paid", ""),
         (
@@ -83,6 +86,13 @@ async def check_place_order(place_order: Callable[[Work, CancellationToken], Awa
             "cancelled",
             "It was this order's token that was cancelled, and a deadline may be the reason. Ask the token.",
         ),
+        (
+            "when the kitchen closes, to which the order is linked",
+            waits,
+            in_kitchen.token,
+            "cancelled",
+            "The cancel began in the kitchen, so its origin is not your token. Ask your own token.",
+        ),
     )
     for when, pay, token, right, advice in cases:
         outcome = await outcome_of(place_order, pay, token, limit=2)
@@ -94,6 +104,7 @@ async def check_place_order(place_order: Callable[[Work, CancellationToken], Awa
 class _Oven:
     def __init__(self) -> None:
         self.opened = 0
+        self.breaks = False
         self.baking = asyncio.Event()
         self.done = asyncio.Event()
 
@@ -103,6 +114,8 @@ class _Oven:
 
     async def bake(self) -> None:
         self.baking.set()
+        if self.breaks:
+            raise ConnectionError("the oven broke")
         await self.done.wait()
 
 
@@ -110,7 +123,9 @@ async def check_bake(bake: Callable[[_Oven, CancellationToken], Awaitable[object
     """A callback that stands on the token while the work runs, and no longer."""
     oven, source = _Oven(), CancellationTokenSource()
     run = asyncio.ensure_future(outcome_of(bake, oven, source.token, limit=0.3))
-    await asyncio.wait({asyncio.ensure_future(oven.baking.wait()), run}, return_when=asyncio.FIRST_COMPLETED)
+    baking = asyncio.ensure_future(oven.baking.wait())
+    await asyncio.wait({baking, run}, return_when=asyncio.FIRST_COMPLETED)
+    baking.cancel()
     if oven.opened:
         return not_yet("it opened the oven before anybody cancelled. Register `oven.open` itself, without calling it.")
     if not oven.baking.is_set():
@@ -134,6 +149,15 @@ async def check_bake(bake: Callable[[_Oven, CancellationToken], Awaitable[object
             "it was cancelled after the baking was done, and opened the oven all the same: its callback is still on "
             "the token. Take it back when the baking ends."
         )
+    oven, source = _Oven(), CancellationTokenSource()
+    oven.breaks = True
+    await outcome_of(bake, oven, source.token, limit=1)
+    source.cancel()
+    if oven.opened:
+        return not_yet(
+            "the baking failed, and its callback stayed on the token. Take it back on every way out: a `with` block "
+            "does."
+        )
     return well_done("The oven opens at the cancel, and the token is left as it was found.")
 
 
@@ -147,6 +171,10 @@ async def check_with_deadline(
     async def quick(token: CancellationToken) -> str:
         given.append(token)
         return "a pizza"
+
+    async def breaks(token: CancellationToken) -> None:
+        given.append(token)
+        raise ConnectionError("busy")
 
     async def endless(token: CancellationToken) -> None:
         given.append(token)
@@ -166,6 +194,10 @@ async def check_with_deadline(
     if outcome.result != "a pizza" or outcome.error is not None:
         return not_yet(f"its work returned 'a pizza', but it {_seen(outcome)}.")
     quick_token = given[0]
+    if quick_token == customer.token:
+        return not_yet(
+            "its work got the caller's own token. Link a source to that, and give the work the token of the source."
+        )
 
     outcome = await outcome_when(lambda: clock.advance(299), customer.token)
     if outcome.ended:
@@ -183,6 +215,13 @@ async def check_with_deadline(
         return not_yet(f"when the caller cancelled, it {_seen(outcome)}. Let the OperationCanceledError pass.")
     if not _is_disposed(quick_token):
         return not_yet("all works, but the source that it made was not put away at the end. Use it in a `with` block.")
+    outcome = await outcome_of(with_deadline, breaks, 300, CancellationTokenSource().token, clock, limit=1)
+    if not isinstance(outcome.error, ConnectionError):
+        return not_yet(f"its work raised a ConnectionError, but it {_seen(outcome)}.")
+    if not _is_disposed(given[-1]):
+        return not_yet(
+            "when the work failed, the source was not put away. Do it on every way out: a `with` block does."
+        )
     return well_done("Both ways to stop reach the work, and nothing is left behind.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -18,8 +19,21 @@ async def check_let_rest(let_rest: Callable[[float, CancellationToken], object])
     """A pause in a thread that a cancel ends."""
     if inspect.iscoroutinefunction(let_rest):
         return not_yet("it is an `async def`, but it runs in a thread, where no loop would await it. Write `def`.")
+    sleeps = 0
+
+    def count_sleeps(_frame: object, event: str, called: object) -> None:
+        nonlocal sleeps
+        sleeps += event == "c_call" and called is time.sleep
+
+    def watched(seconds: float, token: CancellationToken) -> object:
+        sys.setprofile(count_sleeps)  # in this thread alone
+        try:
+            return let_rest(seconds, token)
+        finally:
+            sys.setprofile(None)
+
     started = time.monotonic()
-    outcome = await _outcome_in_thread(let_rest, 0.1, CancellationToken.none)
+    outcome = await _outcome_in_thread(watched, 0.1, CancellationToken.none)
     if outcome.error is not None or outcome.result != "rested":
         return not_yet(f"when nobody cancels, it should return 'rested', but {_seen(outcome)}.")
     if time.monotonic() - started < 0.1:
@@ -28,11 +42,16 @@ async def check_let_rest(let_rest: Callable[[float, CancellationToken], object])
     source = CancellationTokenSource()
     asyncio.get_running_loop().call_later(0.05, source.cancel)
     started = time.monotonic()
-    outcome = await _outcome_in_thread(let_rest, 1.0, source.token)
+    outcome = await _outcome_in_thread(watched, 1.0, source.token)
     slept_on = time.monotonic() - started > 0.9
     if slept_on:
         return not_yet(
             "it was cancelled early in a rest of one second, and slept on to the end. `time.sleep` hears nothing."
+        )
+    if sleeps:
+        return not_yet(
+            "it stops, but it rests in pieces, and looks in between. `time.sleep` hears nothing, a short one neither. "
+            "`token.wait(seconds)` is one rest, and a cancel ends it."
         )
     if isinstance(outcome.error, OperationCanceledError):
         return well_done("It rests, and a cancel wakes it at once.")
@@ -99,18 +118,21 @@ async def check_bake_in_back_room(back_room: Callable[[Bake, CancellationToken],
         return not_yet("it called `bake` on the loop's own thread, and the loop stood still. Use `asyncio.to_thread`.")
 
     began, cleaned_up = threading.Event(), CancellationTokenSource()
+    source = CancellationTokenSource()
+    could_cancel = False
 
     def stoppable(token: CancellationToken) -> str:
+        nonlocal could_cancel
         began.set()
         try:
             if token.wait(1):
                 time.sleep(0.1)  # cleaning up takes its time
+            could_cancel = source.is_cancellation_requested
             token.throw_if_cancellation_requested()
             return "bread"
         finally:
             cleaned_up.cancel()
 
-    source = CancellationTokenSource()
     asyncio.get_running_loop().call_later(0.05, source.cancel)
     outcome = await outcome_of(back_room, stoppable, source.token, limit=3)
     left_alone = began.is_set() and not cleaned_up.is_cancellation_requested
@@ -119,6 +141,11 @@ async def check_bake_in_back_room(back_room: Callable[[Bake, CancellationToken],
         return not_yet(
             "it was cancelled and came back, while its thread was still at work. Wait for the thread, and let only the "
             "token, inside it, do the stopping."
+        )
+    if began.is_set() and not could_cancel:
+        return not_yet(
+            "`bake` ran in a thread, and the loop stood still until it was done: nobody could even cancel. "
+            "Await the thread: `await asyncio.to_thread(…)`."
         )
     if outcome.result == "bread":
         return not_yet("it was cancelled early, and baked to the end. Did its token reach `bake`?")

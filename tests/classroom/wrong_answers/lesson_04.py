@@ -17,6 +17,13 @@ async def rest_dough(token):
         await asyncio.sleep(0.01)
     return "rested"
 """
+POLLS_TWICE = """
+async def rest_dough(token):
+    for _ in range(2):
+        token.throw_if_cancellation_requested()
+        await asyncio.sleep(0.15)
+    return "rested"
+"""
 KEEPS_THE_ERROR = """
 async def rest_dough(token):
     try:
@@ -147,6 +154,19 @@ async def close_kitchen(orders):
     canceled = [order.cancel() for order in orders]
     return canceled.count(True)
 """
+COUNTS_WHO_WAS_ASKED = """
+async def close_kitchen(orders):
+    asked = sum(order.cancel() for order in orders)
+    await asyncio.wait(orders)
+    return asked
+"""
+FORGETS_THE_EMPTY_KITCHEN = """
+async def close_kitchen(orders):
+    for order in orders:
+        order.cancel()
+    await asyncio.wait(orders)
+    return sum(order.cancelled() for order in orders)
+"""
 ONLY_WAITS = """
 async def close_kitchen(orders):
     await asyncio.wait(orders)
@@ -158,6 +178,7 @@ WRONG_ANSWERS = {
         (FORGETS_THE_TOKEN, "if it gets the token"),
         (LOOKS_AFTERWARDS, "only after it had slept to the end"),
         (POLLS, "times during one sleep, only to look"),
+        (POLLS_TWICE, "it woke up once during one sleep, only to look"),
         (KEEPS_THE_ERROR, "it woke up, but then it returned 'rested'"),
         (DOES_NOT_SLEEP, "it came back sooner"),
     ],
@@ -181,6 +202,8 @@ WRONG_ANSWERS = {
         (ONE_BY_ONE, "First cancel them all"),
         (COUNTS_ALL, "Ask each task"),
         (COUNTS_TOO_EARLY, "when 0 of the 3"),
+        (COUNTS_WHO_WAS_ASKED, "one was delivered all the same, but it returned 4"),
+        (FORGETS_THE_EMPTY_KITCHEN, "in a kitchen without orders it should return 0"),
         (ONLY_WAITS, "orders that nobody had cancelled"),
     ],
 }

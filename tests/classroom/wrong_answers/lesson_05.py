@@ -27,6 +27,19 @@ async def wait_for_click(button):
     button.on_click(lambda _: clicked.set())
     clicked.wait(10)
 """
+POLLS_AND_BLOCKS = """
+import time
+
+async def wait_for_click(button):
+    clicked = False
+
+    def note(_):
+        clicked = True  # `nonlocal` is forgotten, too
+
+    button.on_click(note)
+    for _ in range(100):  # instead of `while not clicked`, for a test must end
+        time.sleep(0.1)
+"""
 FUTURE = """
 async def wait_for_click(button):
     clicked = asyncio.get_running_loop().create_future()
@@ -83,6 +96,7 @@ WRONG_ANSWERS = {
     ],
     "05_loops_and_scripts-2": [
         (BLOCKS, "its loop stands still"),
+        (POLLS_AND_BLOCKS, "its loop stands still"),
         (FUTURE, "the callback touched asyncio directly"),
         (DOES_NOT_WAIT, "before anybody had clicked"),
         (HEARS_NOBODY, "gave the button no callback"),

@@ -34,6 +34,14 @@ async def place_order(pay, token):
         return "cancelled" if error.token == token else "failed"
     return "paid"
 """
+COMPARES_ORIGINS = """
+async def place_order(pay, token):
+    try:
+        await pay(token)
+    except OperationCanceledError as error:
+        return "cancelled" if error.origin == token else "failed"
+    return "paid"
+"""
 ALWAYS_CANCELLED = """
 async def place_order(pay, token):
     try:
@@ -71,6 +79,12 @@ async def bake(oven, token):
     token.register(oven.open)
     await oven.bake()
 """
+TAKES_IT_BACK_ONLY_WHEN_ALL_WENT_WELL = """
+async def bake(oven, token):
+    registration = token.register(oven.open)
+    await oven.bake()
+    registration.unregister()
+"""
 OPENS_AFTERWARDS = """
 async def bake(oven, token):
     await oven.bake()
@@ -105,6 +119,20 @@ async def with_deadline(work, seconds, token, clock):
     source.cancel_after(seconds)
     return await work(source.token)
 """
+PUT_AWAY_ONLY_WHEN_ALL_WENT_WELL = """
+async def with_deadline(work, seconds, token, clock):
+    source = CancellationTokenSource.create_linked_token_source(token, time_provider=clock)
+    source.cancel_after(seconds)
+    result = await work(source.token)
+    source.dispose()
+    return result
+"""
+GIVES_THE_CALLERS_TOKEN = """
+async def with_deadline(work, seconds, token, clock):
+    with CancellationTokenSource.create_linked_token_source(token, time_provider=clock) as source:
+        source.cancel_after(seconds)
+        return await work(token)
+"""
 FORGETS_THE_RESULT = """
 async def with_deadline(work, seconds, token, clock):
     with CancellationTokenSource.create_linked_token_source(token, time_provider=clock) as source:
@@ -122,6 +150,7 @@ WRONG_ANSWERS = {
     ],
     "06_deadlines_and_links-2": [
         (COMPARES_TOKENS, "carries the payment's linked token, not yours"),
+        (COMPARES_ORIGINS, "its origin is not your token"),
         (ALWAYS_CANCELLED, "Nobody asked this order to stop"),
         (ASKS_FOR_A_DEADLINE, "a deadline may be the reason"),
         (CATCHES_THE_WRONG_ERROR, "should return 'cancelled', but raised OperationCanceledError"),
@@ -129,6 +158,7 @@ WRONG_ANSWERS = {
     "06_deadlines_and_links-3": [
         (CALLS_INSTEAD_OF_REGISTERING, "without calling it"),
         (NEVER_TAKES_IT_BACK, "its callback is still on the token"),
+        (TAKES_IT_BACK_ONLY_WHEN_ALL_WENT_WELL, "the baking failed, and its callback stayed on the token"),
         (OPENS_AFTERWARDS, "the oven stayed shut"),
         (FORGETS_TO_BAKE, "never called `oven.bake()`"),
     ],
@@ -137,6 +167,8 @@ WRONG_ANSWERS = {
         (REAL_CLOCK, "`time_provider=clock`"),
         (NO_DEADLINE, "It needs a deadline"),
         (NOT_PUT_AWAY, "not put away at the end"),
+        (PUT_AWAY_ONLY_WHEN_ALL_WENT_WELL, "when the work failed, the source was not put away"),
+        (GIVES_THE_CALLERS_TOKEN, "got the caller's own token"),
         (FORGETS_THE_RESULT, "but it returned None"),
     ],
 }

@@ -8,6 +8,14 @@ def let_rest(seconds, token):
     token.throw_if_cancellation_requested()
     return "rested"
 """
+RESTS_IN_PIECES = """
+def let_rest(seconds, token):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        token.throw_if_cancellation_requested()
+        time.sleep(0.05)
+    return "rested"
+"""
 ASYNC = """
 async def let_rest(seconds, token):
     await delay(seconds, token)
@@ -57,6 +65,13 @@ from cancellation import run_until_canceled
 async def bake_in_back_room(bake, token):
     return await run_until_canceled(asyncio.to_thread(bake, token), token)
 """
+BLOCKS_THE_LOOP = """
+from concurrent.futures import ThreadPoolExecutor
+
+async def bake_in_back_room(bake, token):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(bake, token).result()
+"""
 KEEPS_THE_TOKEN = """
 from cancellation import CancellationToken
 
@@ -81,6 +96,7 @@ WRONG_ANSWERS = {
     "07_threads-1": [
         (RETURNS_WOKEN, "it woke up, but returned 'woken'"),
         (LOOKS_AFTER_SLEEPING, "slept on to the end"),
+        (RESTS_IN_PIECES, "it rests in pieces, and looks in between"),
         (ASYNC, "where no loop would await it"),
         (DOES_NOT_REST, "came back sooner"),
     ],
@@ -92,6 +108,7 @@ WRONG_ANSWERS = {
     ],
     "07_threads-3": [
         (LEAVES_THE_THREAD, "while its thread was still at work"),
+        (BLOCKS_THE_LOOP, "the loop stood still until it was done"),
         (KEEPS_THE_TOKEN, "Did its token reach `bake`?"),
         (FORGETS_THE_RESULT, "but it returned None"),
         (SWALLOWS, "Let the OperationCanceledError of `bake` pass"),
