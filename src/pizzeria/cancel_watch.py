@@ -19,31 +19,37 @@ class CancelWatch:
     def __init__(self, clock: Clock, events: EventStream) -> None:
         self._clock = clock
         self._events = events
-        self._watched: dict[CancellationToken, _Watched] = {}
+        self._by_token: dict[CancellationToken, _Watched] = {}
+        self._by_order: dict[str, _Watched] = {}
 
     def begin(self, receipt: Receipt, token: CancellationToken) -> None:
-        """Watch `token` for an order, until `end`. If it was cancelled before, this tells so now."""
-        watched = self._watched.get(token)
+        """Watch `token` for an order, until `end`."""
+        watched = self._by_token.get(token)
         if watched is None:
-            watched = self._watched[token] = _Watched(token, self._clock, self._events)
+            watched = self._by_token[token] = _Watched(token, self._clock, self._events)
         watched.receipts[receipt.order.id] = receipt
-        if token.is_cancellation_requested:
+        self._by_order[receipt.order.id] = watched
+
+    def look(self, receipt: Receipt) -> None:
+        """Tell now if the order's token was cancelled: before it was placed, or a moment ago on another thread."""
+        watched = self._by_order[receipt.order.id]
+        if watched.token.is_cancellation_requested:
             watched.tell([receipt])
 
-    def end(self, receipt: Receipt, token: CancellationToken) -> None:
-        watched = self._watched[token]
+    def end(self, receipt: Receipt) -> None:
+        watched = self._by_order.pop(receipt.order.id)
         del watched.receipts[receipt.order.id]
         if not watched.receipts:
             watched.registration.unregister()
-            del self._watched[token]
+            del self._by_token[watched.token]
 
 
 class _Watched:
     """A token, and its orders: one registration for all, as thousands may share a token."""
 
     def __init__(self, token: CancellationToken, clock: Clock, events: EventStream) -> None:
+        self.token = token
         self.receipts: dict[str, Receipt] = {}
-        self._token = token
         self._clock = clock
         self._events = events
         self._loop = asyncio.get_running_loop()
@@ -57,7 +63,7 @@ class _Watched:
                 self._loop.call_soon_threadsafe(self._canceled)
 
     def tell(self, receipts: Iterable[Receipt]) -> None:
-        now, reason = self._clock.now, self._token.reason
+        now, reason = self._clock.now, self.token.reason
         for receipt in receipts:
             if not receipt.cancel_requested and receipt.status not in FINAL:
                 self._events.publish(CancelRequested(receipt.order, now, reason))

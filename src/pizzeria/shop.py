@@ -8,7 +8,7 @@ from cancellation import CancellationToken, TimeProvider
 from pizzeria.bank import Bank, LedgerHere
 from pizzeria.cancel_watch import CancelWatch
 from pizzeria.clock import Clock
-from pizzeria.events import Event, EventStream
+from pizzeria.events import CancelRequested, Event, EventStream
 from pizzeria.kitchen import Kitchen
 from pizzeria.ledger import Ledger
 from pizzeria.notification import Notification
@@ -57,7 +57,7 @@ class Pizzeria:
         )
         self._receipts: dict[str, Receipt] = {}  # of the orders under way
         self._cancel_watch = CancelWatch(self._clock, self.events)
-        self.events.subscribe(self._read)
+        self.events.subscribe(self._read)  # the first of all readers
 
     @property
     def pace(self) -> float:
@@ -93,7 +93,7 @@ class Pizzeria:
             await self._serve(order, token if self.heeds_token else CancellationToken.none)
             return receipt
         finally:
-            self._cancel_watch.end(receipt, token)
+            self._cancel_watch.end(receipt)
             del self._receipts[order.id]
 
     def _serve(self, order: Order, token: CancellationToken) -> Awaitable[None]:
@@ -111,5 +111,10 @@ class Pizzeria:
         return Kitchen(ovens, self._clock, self.events)
 
     def _read(self, event: Event) -> None:
-        if (receipt := self._receipts.get(event.order.id)) is not None:
-            receipt.read(event)
+        receipt = self._receipts.get(event.order.id)
+        if receipt is None:
+            return
+        if not receipt.cancel_requested and type(event) is not CancelRequested:
+            # An order may hear of a cancel on another thread before the watch does. What it tells then comes after it.
+            self._cancel_watch.look(receipt)
+        receipt.read(event)
