@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 
 from pizzeria.order import Order, OrderState
 
@@ -69,15 +70,20 @@ class EventStream:
     """Calls every reader with every event, in the order of subscribing. Use it on the event loop's thread."""
 
     def __init__(self) -> None:
-        self._readers: list[Reader] = []
+        self._subscriptions: dict[object, Reader] = {}
+        self._readers: list[Reader] = []  # a new list at each change: who is being told an event may make one
 
     def subscribe(self, reader: Reader) -> Callable[[], None]:
-        """Returns what ends the subscription; calling that twice is harmless."""
-        entry = [*self._readers, reader]
-        self._readers = entry  # a new list: who is being told an event may subscribe and unsubscribe
+        """Returns what ends the subscription; calling that twice is harmless. `TypeError` for what is no function."""
+        if not callable(reader) or iscoroutinefunction(reader):
+            raise TypeError(f"reader must be an ordinary function: nobody would await another; got {reader!r}")
+        subscription = object()
+        self._subscriptions[subscription] = reader
+        self._readers = list(self._subscriptions.values())
 
         def unsubscribe() -> None:
-            self._readers = [other for other in self._readers if other is not reader]
+            self._subscriptions.pop(subscription, None)
+            self._readers = list(self._subscriptions.values())
 
         return unsubscribe
 
