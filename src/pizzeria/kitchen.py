@@ -23,22 +23,38 @@ class Kitchen:
         if ovens < 1:
             raise ValueError(f"ovens must be at least 1, not {ovens!r}: without an oven there is no pizza")
         self.ovens = ovens
-        self.ovens_in_use = 0
+        self._having_one: set[str] = set()  # orders
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._free = asyncio.Semaphore(ovens)  # wakes those who wait in the order in which they came
         self._clock = clock
         self._events = events
 
+    @property
+    def ovens_in_use(self) -> int:
+        return len(self._having_one)
+
     @asynccontextmanager
     async def oven(self, order: Order, token: CancellationToken) -> AsyncIterator[None]:
         """Wait in line for an oven and have it for the block. An order that is cancelled leaves the line at once."""
-        async with cancel_scope(token):
-            await self._free.acquire()
-        self.ovens_in_use += 1
+        free, has_one = self._free_on_this_loop(), False
         try:
+            async with cancel_scope(token):
+                has_one = await free.acquire()
+            self._having_one.add(order.id)
             yield
         finally:
-            self.ovens_in_use -= 1
-            self._free.release()
+            self._having_one.discard(order.id)
+            if has_one:
+                free.release()
+
+    def _free_on_this_loop(self) -> asyncio.Semaphore:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._having_one and self._loop is not None and not self._loop.is_closed():
+                raise RuntimeError("this pizzeria is at work on another event loop: make a Pizzeria for each")
+            self._having_one.clear()  # what was left on an earlier loop is over
+            self._loop, self._free = loop, asyncio.Semaphore(self.ovens)
+        return self._free
 
     async def prepare_meal(self, order: Order, token: CancellationToken) -> None:
         """Cook it, in the oven one has. Stopped by `token`, the meal is not ready, and never will be."""

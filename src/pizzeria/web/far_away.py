@@ -148,11 +148,11 @@ class KitchenFarAway(Kitchen):
             has_oven = self._service.hear(lines, order, self._clock, self._events, until=OrderState.COOKING)
             await run_until_canceled(has_oven, token)
             self._meals[order.id] = lines
-            self.ovens_in_use += 1
+            self._having_one.add(order.id)
             try:
                 yield
             finally:
-                self.ovens_in_use -= 1
+                self._having_one.discard(order.id)
                 del self._meals[order.id]
 
     async def prepare_meal(self, order: Order, token: CancellationToken) -> None:
