@@ -66,7 +66,7 @@ class Orders:
                 progress.fail(failure)
                 raise
             if undone is None and progress.settling and not isinstance(error, LedgerError):
-                await self._hand_over(order, progress)  # the bank had settled; only its answer did not arrive
+                await self._hand_over(order, progress)  # the bank had settled; what came then is too late
                 if isinstance(error, Exception):
                     return
                 raise
@@ -79,8 +79,8 @@ class Orders:
                 raise
 
     async def _hand_over(self, order: Order, progress: _Progress) -> None:
-        progress.tell_settled()
-        progress.move_to(OrderState.HANDED_OVER)
+        if progress.state is not OrderState.HANDED_OVER:
+            progress.hand_over()
         try:
             await self._notification.notify_customer(order, CancellationToken.none)
         except Exception as error:  # the pizza is on its way, with or without the message
@@ -119,8 +119,13 @@ class _Progress:
     def fail(self, error: BaseException, undone: Entry | None = None) -> None:
         self.end_undone(undone, OrderState.FAILED, error, f"⚠️ Order failed: {_in_words(error)}")
 
-    def tell_settled(self) -> None:
-        self._events.publish(Money(self._order, self._clock.now, "settle", self._order.cents))
+    def hand_over(self) -> None:
+        self._enter(OrderState.HANDED_OVER)
+        order, now = self._order, self._clock.now
+        try:
+            self._events.publish(Money(order, now, "settle", order.cents))
+        finally:  # whatever a reader of the first raises
+            self._events.publish(StateChanged(order, now, self.state))
 
     def say(self, line: str) -> None:
         self._events.publish(Line(self._order, self._clock.now, line=line))
