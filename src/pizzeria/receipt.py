@@ -29,6 +29,12 @@ class Receipt:
         return self.charged - self.refunded
 
     @property
+    def cancel_came_too_late(self) -> bool:
+        """After the handover, though somebody would have listened."""
+        out = self.status in (OrderState.HANDED_OVER, OrderState.COMPLETED)
+        return out and self.cancel_requested and self.heeds_token
+
+    @property
     def kitchen_started(self) -> bool:
         return self.kitchen_steps > 0
 

@@ -27,7 +27,7 @@ class Waste:
 
     @classmethod
     def of(cls, receipts: Iterable[Receipt]) -> Waste:
-        cancelled = [receipt for receipt in receipts if receipt.cancel_requested]
+        cancelled = [receipt for receipt in receipts if receipt.cancel_requested and not receipt.cancel_came_too_late]
         return cls(
             orders=len(cancelled),
             ignored=sum(receipt.status is OrderState.COMPLETED for receipt in cancelled),

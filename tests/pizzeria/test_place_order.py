@@ -2,14 +2,15 @@ import asyncio
 import gc
 import threading
 import weakref
+from contextlib import suppress
 
 import pytest
 from fake_shop import Shop, turn_loop
 
 from cancellation import CancellationToken, CancellationTokenSource
-from pizzeria import LedgerError, Order, OrderState, Pizzeria
+from pizzeria import LedgerError, Order, OrderState, Pizzeria, waste
 from pizzeria.bank import LedgerHere
-from pizzeria.events import CancelRequested, MessageSent, StateChanged, Step
+from pizzeria.events import CancelRequested, EventStream, MessageSent, Money, StateChanged, Step
 from pizzeria.orders import CLOSING_TIME
 
 THE_ARTICLES_LINES = [
@@ -439,3 +440,143 @@ def test_the_message_is_sent_only_for_orders_that_left_the_house(shop):
     sent = [event.order for event in shop.recorded if isinstance(event, MessageSent)]
     assert sent == [r.order for r in receipts if r.status is OrderState.COMPLETED]
     assert len(sent) == 3
+
+
+@pytest.mark.parametrize("heeds_token", [True, False])
+def test_a_cancel_on_another_thread_is_told_before_what_comes_of_it(order, heeds_token):
+    async def main():
+        shop = Pizzeria(pace=0.02, heeds_token=heeds_token)
+        events = []
+        shop.events.subscribe(events.append)
+        source = CancellationTokenSource()
+        task = await placed(shop, order, source.token)
+        ended = threading.Event()
+        source.token.register(ended.wait, 10)  # it runs first, and the order ends before the watch hears of the cancel
+        task.add_done_callback(lambda _: ended.set())
+        await asyncio.to_thread(source.cancel, "from afar")
+        receipt = await task
+        told = [event for event in events if isinstance(event, CancelRequested)]
+        assert [event.reason for event in told] == ["from afar"]
+        assert receipt.cancel_requested
+        end = next(event for event in events if isinstance(event, StateChanged) and event.state.is_final)
+        assert events.index(told[0]) < events.index(end)
+
+    asyncio.run(main())
+
+
+def test_a_token_cancelled_before_is_told_once_and_first(shop, order):
+    receipt = asyncio.run(shop.place_order(order, CancellationToken(True)))
+    kinds = [type(event) for event in shop.recorded]
+    assert kinds.index(CancelRequested) == 0
+    assert kinds.count(CancelRequested) == 1
+    assert receipt.cancel_requested
+
+
+def test_an_order_that_is_refused_tells_nothing_of_itself(shop, order):
+    async def main():
+        task = await placed(shop, order)
+        await shop.run(7)
+        await task
+        shop.recorded.clear()
+        with pytest.raises(ValueError, match="has been placed before"):
+            await shop.place_order(order, CancellationToken(True))
+
+    asyncio.run(main())
+    assert shop.recorded == []
+
+
+@pytest.mark.parametrize("event", ["settle", "handed over", "completed"])
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt])
+def test_what_interrupts_the_handover_comes_out_and_the_order_is_completed(shop, order, event, error):
+    def interrupt(told):
+        if event in (getattr(told, "step", None), getattr(told, "state", None)):
+            raise error
+
+    async def main():
+        shop.events.subscribe(interrupt)
+        task = asyncio.create_task(shop._serve(order, CancellationToken.none))
+        with pytest.raises(error):
+            await asyncio.gather(task, shop.run(7))
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())
+    states = [event.state for event in shop.recorded if isinstance(event, StateChanged)]
+    assert states[-3:] == [OrderState.READY, OrderState.HANDED_OVER, OrderState.COMPLETED]
+    assert [event.step for event in shop.recorded if isinstance(event, Money)].count("settle") == 1
+    assert shop.ledger.kept() == 950
+
+
+def test_a_pizzeria_works_on_one_event_loop_after_the_other_also_where_orders_wait_for_an_oven():
+    shop = Pizzeria(ovens=1, pace=0)
+
+    async def three():
+        orders = [Order("Margherita", f"{n} Main St") for n in range(3)]
+        return await asyncio.gather(*(shop.place_order(order) for order in orders))
+
+    for _ in range(2):
+        assert [receipt.status for receipt in asyncio.run(three())] == [OrderState.COMPLETED] * 3
+    assert shop.ovens_in_use == 0
+
+
+def test_a_pizzeria_refuses_to_cook_on_two_event_loops_at_once(order):
+    shop = Pizzeria(ovens=2, pace=0)
+
+    async def main():
+        def cook_slowly(event):
+            if getattr(event, "state", None) is OrderState.COOKING:
+                shop.pace = 100
+                cooking.set()
+
+        cooking = asyncio.Event()
+        shop.events.subscribe(cook_slowly)
+        with CancellationTokenSource() as source:
+            task = await placed(shop, order, source.token)
+            await cooking.wait()
+            await turn_loop()
+            shop.pace = 0
+            elsewhere = shop.place_order(Order("Funghi", "7 Side Alley"))
+            with pytest.raises(RuntimeError, match="at work on another event loop: make a Pizzeria for each"):
+                await asyncio.to_thread(asyncio.run, elsewhere)
+            source.cancel()
+            await task
+        assert shop.ledger.kept() == 0
+
+    asyncio.run(main())
+
+
+def test_a_subscription_ends_alone_and_only_once():
+    events, heard = EventStream(), []
+    read = heard.append
+    end_first, end_second = events.subscribe(read), events.subscribe(read)
+    end_first()
+    end_first()
+    events.publish("an event")
+    assert heard == ["an event"]
+    end_second()
+    events.subscribe(read)
+    end_second()
+    events.publish("another")
+    assert heard == ["an event", "another"]
+
+
+async def reads_later(event): ...
+
+
+@pytest.mark.parametrize("reader", [None, 5, reads_later])
+def test_a_reader_must_be_an_ordinary_function(reader):
+    with pytest.raises(TypeError, match="reader must be an ordinary function"):
+        Pizzeria().events.subscribe(reader)
+
+
+def test_a_cancel_after_the_handover_is_no_waste(shop, order):
+    async def main():
+        source = CancellationTokenSource()
+        shop.events.subscribe(lambda e: getattr(e, "state", None) is OrderState.HANDED_OVER and source.cancel())
+        task = await placed(shop, order, source.token)
+        await shop.run(7)
+        return await task
+
+    receipt = asyncio.run(main())
+    assert (receipt.status, receipt.cancel_requested) == (OrderState.COMPLETED, True)
+    assert receipt.cancel_came_too_late
+    assert waste([receipt]).listening.orders == 0
