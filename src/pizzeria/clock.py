@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from numbers import Real
 
 from cancellation import CancellationToken, TimeProvider, delay
+from cancellation.clock import check_time_provider
 
 
 class Clock:
@@ -15,6 +16,7 @@ class Clock:
     _pace: float
 
     def __init__(self, pace: float, time_provider: TimeProvider) -> None:
+        check_time_provider(time_provider)
         self.pace = pace
         self._time_provider = time_provider
         self._timestamp = time_provider.get_timestamp
@@ -28,9 +30,13 @@ class Clock:
     def pace(self, pace: float) -> None:
         if not isinstance(pace, Real) or isinstance(pace, bool):
             raise TypeError(f"pace must be a number, not {pace!r}")
-        if not 0 <= pace < math.inf:
+        try:
+            number = float(pace)
+        except OverflowError:
+            number = math.inf
+        if not 0 <= number < math.inf:
             raise ValueError(f"pace must be a finite number from 0 up (1.0 is the article's speed), not {pace!r}")
-        self._pace = float(pace)
+        self._pace = number
 
     @property
     def now(self) -> float:

@@ -25,7 +25,7 @@ class Order:
     id: str = field(default_factory=lambda: uuid4().hex)
 
     def __post_init__(self) -> None:
-        if self.pizza not in MENU:
+        if not isinstance(self.pizza, str) or self.pizza not in MENU:
             raise ValueError(f"pizza must be one of {', '.join(MENU)}, not {self.pizza!r}")
         if not isinstance(self.address, str):
             raise TypeError(f"address must be text, not {self.address!r}")
@@ -36,6 +36,10 @@ class Order:
                 f"address must be at most {LONGEST_ADDRESS} characters long, "
                 f"not {len(self.address)}: {self.address[:40]!r}…"
             )
+        if not isinstance(self.id, str):
+            raise TypeError(f"id must be text, not {self.id!r}")
+        if not self.id.isprintable() or not self.id:
+            raise ValueError(f"id must be printable text, not {self.id!r}")
 
     @property
     def cents(self) -> int:

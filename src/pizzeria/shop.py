@@ -38,8 +38,6 @@ class Pizzeria:
     ) -> None:
         if ledger is not None and not isinstance(ledger, Ledger):
             raise TypeError(f"ledger must be a Ledger, not {ledger!r}")
-        if not isinstance(heeds_token, bool):
-            raise TypeError(f"heeds_token must be True or False, not {heeds_token!r}")
         self.events = EventStream()
         self.heeds_token = heeds_token
         self.time_provider = time_provider
@@ -58,6 +56,16 @@ class Pizzeria:
         self._receipts: dict[str, Receipt] = {}  # of the orders under way
         self._cancel_watch = CancelWatch(self._clock, self.events)
         self.events.subscribe(self._read)  # the first of all readers
+
+    @property
+    def heeds_token(self) -> bool:
+        return self._heeds_token
+
+    @heeds_token.setter
+    def heeds_token(self, heeds_token: bool) -> None:
+        if not isinstance(heeds_token, bool):
+            raise TypeError(f"heeds_token must be True or False, not {heeds_token!r}")
+        self._heeds_token = heeds_token
 
     @property
     def pace(self) -> float:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from pizzeria import MENU, Ledger, Order, OrderState, Pizzeria
@@ -9,6 +11,7 @@ from pizzeria.order import MOVES
     [
         ("Hawaii", "12 Main St", "pizza must be one of Margherita, .*not 'Hawaii'"),
         ("", "12 Main St", "pizza must be one of .*not ''"),
+        (["Margherita"], "12 Main St", "pizza must be one of .*not .'Margherita'.$"),
         ("Margherita", "", "address must not be empty"),
         ("Margherita", "  \n", "address must not be empty, but is '  "),
         ("Margherita", "x" * 201, "at most 200 characters long, not 201"),
@@ -40,6 +43,7 @@ def test_two_orders_of_the_same_pizza_to_the_same_address_are_two_orders():
         ({"pace": -1}, ValueError, "pace must be a finite number from 0 up .*not -1"),
         ({"pace": float("nan")}, ValueError, "not nan"),
         ({"pace": float("inf")}, ValueError, "not inf"),
+        ({"pace": 10**400}, ValueError, "not 1000"),
         ({"pace": "fast"}, TypeError, "pace must be a number, not 'fast'"),
         ({"pace": True}, TypeError, "not True"),
         ({"ovens": 0}, ValueError, "ovens must be at least 1, not 0"),
@@ -48,6 +52,7 @@ def test_two_orders_of_the_same_pizza_to_the_same_address_are_two_orders():
         ({"ovens": True}, TypeError, "not True"),
         ({"ledger": "money.db"}, TypeError, "ledger must be a Ledger, not 'money.db'"),
         ({"heeds_token": "yes"}, TypeError, "heeds_token must be True or False, not 'yes'"),
+        ({"time_provider": None}, TypeError, "time_provider must be a TimeProvider, not None"),
     ],
 )
 def test_what_makes_no_pizzeria_is_refused_with_value_and_range(arguments, error, says):
@@ -60,7 +65,24 @@ def test_the_pace_can_be_changed_but_not_to_nonsense():
     shop.pace = 0.5
     with pytest.raises(ValueError, match="not -2"):
         shop.pace = -2
-    assert shop.pace == 0.5
+    with pytest.raises(TypeError, match="heeds_token must be True or False, not 1"):
+        shop.heeds_token = 1
+    assert (shop.pace, shop.heeds_token) == (0.5, True)
+
+
+@pytest.mark.parametrize(
+    ("order_id", "error", "says"),
+    [
+        (None, TypeError, "id must be text, not None"),
+        (5, TypeError, "not 5"),
+        (["a"], TypeError, "not ['a']"),
+        ("", ValueError, "id must be printable text, not ''"),
+        ("\ud800", ValueError, "not '\\ud800'"),
+    ],
+)
+def test_an_order_id_is_printable_text(order_id, error, says):
+    with pytest.raises(error, match=re.escape(says)):
+        Order("Margherita", "12 Main St", id=order_id)
 
 
 def test_only_the_way_to_the_courier_can_be_cancelled():
