@@ -24,6 +24,7 @@ _LANE = {  # which service works while an order is in a state
     OrderState.READY: "courier",
     OrderState.HANDED_OVER: "message",
 }
+_SERVICES = {"payment": payment, "kitchen": kitchen}
 LANES = ("payment", "kitchen", "courier", "message")
 _LOOKS = {"work": ("#4c78a8", ""), "wait": ("#ffffff", "..."), "saved": ("#ffffff", "////")}
 _NOTES = {"work": "", "wait": "waiting for an oven", "saved": "saved: never done"}
@@ -48,14 +49,15 @@ class History:
     cancelled_at: float | None = None
     outcome: OrderState = OrderState.RECEIVED
     _since: float = 0.0
-    _steps: dict[str, Step] = field(default_factory=dict)
+    _begun: dict[str, int] = field(default_factory=dict)  # steps, by service
 
-    def read(self, event: Event) -> None:
+    def read(self, event: Event, pace: float) -> None:
+        """`pace`: the shop's at that moment."""
         match event:
             case CancelRequested():
                 self.cancelled_at = event.at
             case Step():
-                self._steps[event.service] = event
+                self._begun[event.service] = event.step
             case StateChanged():
                 if (lane := _LANE.get(self.outcome)) is not None:
                     what = "wait" if self.outcome is OrderState.WAITING else "work"
@@ -63,15 +65,12 @@ class History:
                         self.spans.append(Span(lane, what, self._since, event.at))
                 self.outcome, self._since = event.state, event.at
                 if event.state in (OrderState.CANCELLED, OrderState.FAILED):
-                    self._add_saved()
+                    self._add_saved(pace)
 
-    def _add_saved(self) -> None:
+    def _add_saved(self, pace: float) -> None:
         begin = self._since
-        paying = self._steps.get("payment")
-        pace = paying.seconds / payment.PAUSE if paying else 1.0
-        for lane, service in (("payment", payment), ("kitchen", kitchen)):
-            step = self._steps.get(lane)
-            seconds = (service.CHECKS - (step.step if step else 0)) * service.PAUSE * pace
+        for lane, service in _SERVICES.items():
+            seconds = (service.CHECKS - self._begun.get(lane, 0)) * service.PAUSE * pace
             if seconds > 0:
                 self.spans.append(Span(lane, "saved", begin, begin + seconds))
                 begin += seconds
@@ -83,21 +82,34 @@ class Timeline:
     def __init__(self, events: Iterable[Event], *, first_number: int = 1) -> None:
         self._first_number = first_number
         histories: dict[str, History] = {}
+        pace = 1.0
         for event in events:
-            histories.setdefault(event.order.id, History(event.order)).read(event)
+            if not isinstance(event, Event):
+                raise TypeError(f"events must be those that a pizzeria's `events` tell, not {event!r}")
+            if isinstance(event, Step):
+                pace = event.seconds / _SERVICES[event.service].PAUSE
+            histories.setdefault(event.order.id, History(event.order)).read(event, pace)
         self.histories = list(histories.values())
 
     def __str__(self) -> str:
+        ends = [span.end for history in self.histories for span in history.spans]
+        digits = 1 if max(ends, default=1.0) >= 1 else 3  # a shop at a hundred times the pace tells milliseconds
         rows: list[tuple[str, ...]] = [("order", "what", "from", "to", "seconds", "")]
         for number, history in enumerate(self.histories, self._first_number):
             name = f"{number} {history.order.pizza}"
             lines = [
-                (span.begin, span.lane, f"{span.end:.1f}", f"{span.end - span.begin:.1f}", _NOTES[span.what])
+                (
+                    span.begin,
+                    span.lane,
+                    f"{span.end:.{digits}f}",
+                    f"{span.end - span.begin:.{digits}f}",
+                    _NOTES[span.what],
+                )
                 for span in history.spans
             ]
             if history.cancelled_at is not None:
                 lines.append((history.cancelled_at, "cancel", "", "", "requested"))
-            rows += [(name, what, f"{at:.1f}", *rest) for at, what, *rest in sorted(lines)]
+            rows += [(name, what, f"{at:.{digits}f}", *rest) for at, what, *rest in sorted(lines)]
             rows.append((name, str(history.outcome), "", "", "", ""))
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
         return "\n".join(
@@ -132,12 +144,14 @@ class Timeline:
                 )
             if (at := history.cancelled_at) is not None:
                 top, bottom = rows[number, LANES[0]] - 0.5, rows[number, LANES[-1]] + 0.5
-                axes.vlines(at, top, bottom, "#c0392b", "dashed", linewidth=2)
+                axes.vlines(at, top, bottom, "#c0392b", "dashed", linewidth=2, clip_on=False)
                 axes.annotate("cancel", (at, top), ha="center", va="bottom", color="#c0392b")
         axes.set_yticks(list(rows.values()), [f"{number} {lane}" for number, lane in rows])
         axes.set_ylim(max(rows.values(), default=0) + 0.8, -0.8)
         axes.set_xlabel("seconds")
-        axes.set_xlim(left=min((span.begin for h in self.histories for span in h.spans), default=0))
+        begins = [span.begin for history in self.histories for span in history.spans]
+        cancels = [history.cancelled_at for history in self.histories if history.cancelled_at is not None]
+        axes.set_xlim(left=min(begins + cancels, default=0))
         names = {"work": "work", "wait": "waiting for an oven", "saved": "saved: never done"}
         used = {span.what for history in self.histories for span in history.spans}
         figure.legend(

@@ -53,6 +53,9 @@ class WasteReport:
 
     def __init__(self, orders: Iterable[Receipt]) -> None:
         receipts = list(orders)
+        for receipt in receipts:
+            if not isinstance(receipt, Receipt):
+                raise TypeError(f"orders must be the receipts that `place_order` returns, not {receipt!r}")
         self.listening = Waste.of(receipt for receipt in receipts if receipt.heeds_token)
         self.not_listening = Waste.of(receipt for receipt in receipts if not receipt.heeds_token)
 

@@ -2,10 +2,11 @@ import asyncio
 import subprocess
 import sys
 
+import pytest
 from fake_shop import Shop, turn_loop
 
-from cancellation import CancellationTokenSource
-from pizzeria import Order, timeline, waste
+from cancellation import CancellationToken, CancellationTokenSource
+from pizzeria import Order, Receipt, timeline, waste
 
 
 def run_orders(*cancel_after, heeds_token=True, ovens=3):
@@ -49,6 +50,45 @@ def test_an_order_that_nobody_stops_shows_its_whole_way_and_the_cancel_that_nobo
         "completed",
     ]
     assert "saved" not in table
+
+
+def test_what_was_saved_is_counted_at_the_shops_pace_also_for_an_order_that_never_began():
+    async def main():
+        shop = Shop(pace=2)
+        task = asyncio.create_task(shop.place_order(Order("Margherita", "1 Main St")))
+        await shop.run(13)
+        await task
+        shop.pace = 0.5
+        await shop.place_order(Order("Margherita", "2 Main St"), CancellationToken(True))
+        task = asyncio.create_task(shop.place_order(Order("Margherita", "3 Main St")))
+        await shop.run(1.5)
+        shop.pace = 1
+        await shop.run(0.5)
+        task.cancel()
+        await turn_loop()
+        assert sum(getattr(event, "service", "") == "kitchen" for event in shop.recorded) == 10 + 3
+        return shop.recorded
+
+    saved = [line.split()[:6] for line in str(timeline(asyncio.run(main()))).splitlines() if "saved" in line]
+    assert [(row[0], row[2], row[5]) for row in saved] == [
+        ("2", "payment", "5.0"),  # at the pace of the last step that was seen
+        ("2", "kitchen", "6.0"),
+        ("3", "kitchen", "2.1"),  # three steps were begun, the last ones at the pace of 1
+    ]
+
+
+def test_a_shop_at_a_hundred_times_the_pace_has_its_table_in_milliseconds():
+    async def main():
+        shop = Shop(pace=0.01)
+        task = asyncio.create_task(shop.place_order(Order("Margherita", "12 Main St")))
+        for _ in range(80):
+            await turn_loop()
+            shop.clock.advance(0.001)
+        await task
+        return shop.recorded
+
+    table = str(timeline(asyncio.run(main()))).splitlines()
+    assert table[1].split()[2:] == ["payment", "0.000", "0.025", "0.025"]
 
 
 def test_waiting_for_an_oven_is_told_apart_from_cooking():
@@ -100,3 +140,11 @@ def test_matplotlib_is_loaded_only_when_something_is_drawn():
     code = "import sys, pizzeria; pizzeria.timeline([]); print('matplotlib' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout == "False\n"
+
+
+def test_what_is_no_event_or_no_receipt_is_refused():
+    order = Order("Margherita", "12 Main St")
+    with pytest.raises(TypeError, match="events must be those that a pizzeria's `events` tell, not Receipt"):
+        timeline([Receipt(order)])
+    with pytest.raises(TypeError, match="orders must be the receipts that `place_order` returns, not Order"):
+        waste([order])
