@@ -76,18 +76,25 @@ class History:
                 begin += seconds
 
 
+def _pace(step: Step) -> float:
+    """The shop's, when it began that step."""
+    pause: float = _SERVICES[step.service].PAUSE
+    return step.seconds / pause
+
+
 class Timeline:
     """As a notebook's last value it shows the picture; `print` it for the table. Times are in seconds."""
 
     def __init__(self, events: Iterable[Event], *, first_number: int = 1) -> None:
         self._first_number = first_number
         histories: dict[str, History] = {}
-        pace = 1.0
+        events = list(events)
+        pace = next((_pace(event) for event in events if isinstance(event, Step)), 1.0)
         for event in events:
             if not isinstance(event, Event):
                 raise TypeError(f"events must be those that a pizzeria's `events` tell, not {event!r}")
             if isinstance(event, Step):
-                pace = event.seconds / _SERVICES[event.service].PAUSE
+                pace = _pace(event)
             histories.setdefault(event.order.id, History(event.order)).read(event, pace)
         self.histories = list(histories.values())
 
