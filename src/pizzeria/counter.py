@@ -55,6 +55,7 @@ class OrderCounter(widgets.VBox):
         self._tasks: dict[str, asyncio.Task[Receipt]] = {}  # a task that nobody refers to may vanish
         self._kitchen = CancellationTokenSource()
         self._closed = False
+        self._own_pace: float | None = None  # the shop's, while another is chosen here
         self._drawing: asyncio.Task[None] | None = None  # of the timeline; None while it is hidden
         self._to_draw = False  # something has happened since
 
@@ -169,8 +170,11 @@ class OrderCounter(widgets.VBox):
             return
         if asyncio._get_running_loop() is self._loop:
             self._safely(act)
-        else:
+            return
+        try:
             self._loop.call_soon_threadsafe(self._safely, act)
+        except RuntimeError:
+            self._say("The event loop of this counter has ended: run its cell again.", "error")
 
     def _safely(self, act: Callable[[], None]) -> None:
         try:
@@ -187,9 +191,7 @@ class OrderCounter(widgets.VBox):
         if self._kitchen.is_cancellation_requested:
             self._say("No order was made: the kitchen is closed. Open it first.", "error")
             return
-        self._shop.heeds_token = self.heeds_token.value
-        if self.pace.value:
-            self._shop.pace = self.pace.value
+        self._set_pace()
         source = CancellationTokenSource.create_linked_token_source(
             self._kitchen.token, time_provider=self._shop.time_provider
         )
@@ -197,18 +199,30 @@ class OrderCounter(widgets.VBox):
         number = len(self._cards) + 1
         card = self._cards[order.id] = OrderCard(number, order, source, heeds_token=self.heeds_token.value)
         self._on_click(card.cancel, lambda: self._cancel(card))
-        task = self._tasks[order.id] = self._loop.create_task(self._shop.place_order(order, source.token))
+        task = self._tasks[order.id] = self._loop.create_task(self._serve(card))
         task.add_done_callback(lambda task: self._ended(card, task))
         # At the end: were it put in front, the page would draw all cards anew, under the reader's hand.
         self._card_box.children = (*self._card_box.children, card)
         self._say(f"Order {number} is placed.")
+
+    async def _serve(self, card: OrderCard) -> Receipt:
+        self._shop.heeds_token = card.receipt.heeds_token  # as it was at the click: the shop looks at it now
+        return await self._shop.place_order(card.order, card.source.token)
+
+    def _set_pace(self) -> None:
+        if self.pace.value:
+            self._own_pace = self._shop.pace if self._own_pace is None else self._own_pace
+            self._shop.pace = self.pace.value
+        elif self._own_pace is not None:
+            self._shop.pace, self._own_pace = self._own_pace, None
 
     def _cancel_newest(self) -> None:
         for card in self.orders:
             if card.can_be_cancelled and not card.source.is_cancellation_requested:
                 self._cancel(card)
                 return
-        self._say("There is no order to cancel. Place one first.")
+        stopping = any(card.can_be_cancelled for card in self._cards.values())
+        self._say("All orders are cancelled already." if stopping else "There is no order to cancel. Place one first.")
 
     def _cancel(self, card: OrderCard) -> None:
         if not card.can_be_cancelled:
@@ -225,10 +239,18 @@ class OrderCounter(widgets.VBox):
             self._say("The kitchen is open again.")
         else:
             self.close_kitchen.description = "Open the kitchen"
-            stoppable = sum(card.can_be_cancelled for card in self._cards.values())
-            reached = f" One cancel has reached {_orders(stoppable)}, through a link." if stoppable else ""
+            reached = [
+                card.receipt
+                for card in self._cards.values()
+                if card.can_be_cancelled and not card.source.is_cancellation_requested
+            ]
+            said = "The kitchen is closed."
+            if reached:
+                said += f" One cancel has reached {_orders(len(reached))}, through a link."
+            if deaf := sum(not receipt.heeds_token for receipt in reached):
+                said += f" But nobody looks at the token of {_orders(deaf)}."
             self._kitchen.cancel(CLOSING_TIME)
-            self._say(f"The kitchen is closed.{reached}")
+            self._say(said, "warning" if deaf else "note")
 
     def _show_timeline(self) -> None:
         if self._drawing is not None:
@@ -285,10 +307,12 @@ class OrderCounter(widgets.VBox):
         if self._drawing is not None:
             self._draw()  # again, with what has ended
         self._leave_if_over()
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is not None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if not card.receipt.status.is_final:  # it ended before the shop had taken it
+            self._read(
+                StateChanged(card.order, 0.0, OrderState.CANCELLED if task.cancelled() else OrderState.FAILED, error)
+            )
+        if error is not None and not task.cancelled():
             self._say(f"Order {card.number} failed. {_in_words(error)}", "error")
 
     def _leave_if_over(self) -> None:

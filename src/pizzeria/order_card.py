@@ -98,21 +98,24 @@ class OrderCard(widgets.VBox):
     def _show_status(self) -> None:
         icon, words = _IN_WORDS[self.receipt.status]
         note = ""
-        if self.receipt.cancel_requested and not self.receipt.status.is_final:
+        if self.receipt.cancel_came_too_late:
+            note = " – the cancel came too late"
+        elif self.receipt.cancel_requested and not self.receipt.status.is_final:
             note = " – stopping" if self.receipt.heeds_token else " – you cancelled, but nobody listens"
         self._status.value = f"<span aria-hidden='true'>{icon}</span> <b>{words}</b>{note}"
 
     def _show_receipt(self) -> None:
         receipt = self.receipt
+        account = _account(receipt, meal_ready=self._kitchen.is_done)
         self._receipt.value = (
-            f"<p>{escape(' '.join(_account(receipt)))}</p>"
+            f"<p>{escape(' '.join(account))}</p>"
             "<table>"
             f"<tr><th>Charged</th><td>{euros(receipt.charged)}</td></tr>"
             f"<tr><th>Refunded</th><td>{euros(receipt.refunded)}</td></tr>"
             f"<tr><th>Oven time saved</th><td>{receipt.oven_seconds_saved:.1f} s</td></tr>"
             "</table>"
         )
-        if receipt.cancel_requested and receipt.status is OrderState.COMPLETED:
+        if receipt.status is OrderState.COMPLETED and receipt.cancel_requested and not receipt.cancel_came_too_late:
             self._receipt.add_class("pizza-order-ignored")
 
 
@@ -128,6 +131,10 @@ class _Bar(widgets.HBox):
         _named(self, css)
         self._say("not started")
 
+    @property
+    def is_done(self) -> bool:
+        return bool(self._bar.bar_style == "success")
+
     def show_step(self, step: int) -> None:
         self._bar.value = step
         self._say(f"{step} of {self._steps}")
@@ -138,7 +145,7 @@ class _Bar(widgets.HBox):
         self._say(words)
 
     def stop(self) -> None:
-        if self._bar.bar_style == "success":
+        if self.is_done:
             return
         self._bar.bar_style = "danger"
         self._say(f"stopped at {self._bar.value} of {self._steps}" if self._bar.value else "never started")
@@ -147,12 +154,22 @@ class _Bar(widgets.HBox):
         self._words.value = f"{self._name} <span>{words}</span>"
 
 
-def _account(receipt: Receipt) -> list[str]:
+def _account(receipt: Receipt, *, meal_ready: bool) -> list[str]:
     """The receipt in sentences."""
     if receipt.status is OrderState.COMPLETED:
-        said = ["You cancelled, and yet:"] if receipt.cancel_requested else []
-        return [*said, f"{euros(receipt.kept)} charged, the meal cooked, the message sent."]
-    money = f"{euros(receipt.charged)} were charged and refunded." if receipt.charged else "Nothing was charged."
+        message = "the message sent" if receipt.message_sent else "the message not sent"
+        done = f"{euros(receipt.kept)} charged, the meal cooked, {message}."
+        if receipt.cancel_came_too_late:
+            return ["Your cancel came too late: the courier had left.", done]
+        return ["You cancelled, and yet:", done] if receipt.cancel_requested else [done]
+    if receipt.kept:
+        money = f"{euros(receipt.kept)} were charged, and have not gone back: the ledger must be put right."
+    elif receipt.charged:
+        money = f"{euros(receipt.charged)} were charged and refunded."
+    else:
+        money = "Nothing was charged."
+    if meal_ready:
+        return [money, "The meal was ready, and nobody gets it. The oven is free."]
     if receipt.kitchen_started:
         return [money, "The kitchen stopped, and its oven is free."]
     return [money, "The kitchen never started, and the oven is free."]

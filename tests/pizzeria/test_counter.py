@@ -506,3 +506,136 @@ def test_a_stopped_counter_is_let_go_by_the_shop_when_its_orders_have_ended():
         assert len(shop.events._readers) == before
 
     asyncio.run(main())
+
+
+def test_each_order_keeps_the_switch_as_it_was_at_its_click():
+    shop = Shop()
+
+    async def scenario(counter):
+        counter.place.click()
+        counter.heeds_token.value = False
+        counter.place.click()
+        await turn_loop()
+        counter.close_kitchen.click()
+        await shop.run(7)
+        first, second = await counter.finished()
+        assert (first.status, first.heeds_token) == (OrderState.CANCELLED, True)
+        assert (second.status, second.heeds_token) == (OrderState.COMPLETED, False)
+
+    run(scenario, shop)
+
+
+def test_closing_the_kitchen_counts_whom_it_reached_and_says_where_nobody_looks():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place)
+        counter.orders[0].cancel.click()  # by its own button, a moment before
+        counter.heeds_token.value = False
+        await click(counter.place)
+        counter.close_kitchen.click()
+        assert "One cancel has reached 1 order, through a link. But nobody looks at the token of 1 order." in text(
+            counter._message
+        )
+        await shop.run(7)
+
+    run(scenario, shop)
+
+
+def test_cancel_says_so_when_all_orders_are_cancelled_already():
+    shop = Shop(heeds_token=False)
+
+    async def scenario(counter):
+        await click(counter.place)
+        await click(counter.cancel)
+        await click(counter.cancel)
+        assert "All orders are cancelled already." in text(counter._message)
+        await shop.run(7)
+
+    run(scenario, shop)
+
+
+def test_an_order_that_the_shop_never_took_has_failed_in_words_and_cannot_be_cancelled():
+    shop = Shop()
+
+    async def scenario(counter):
+        shop.ledger.close()
+        await click(counter.place)
+        await counter.finished()
+        (card,) = counter.orders
+        assert (card.status, card.can_be_cancelled) == ("Failed", False)
+        assert "LedgerError: this ledger was closed" in text(counter._message)
+        assert "1 failed" in text(counter._summary)
+        await click(counter.cancel)
+        assert "There is no order to cancel." in text(counter._message)
+
+    run(scenario, shop)
+
+
+def test_money_that_did_not_go_back_is_not_called_refunded(monkeypatch):
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place, 3, shop)
+        with monkeypatch.context() as patch:
+            patch.setattr(shop.ledger, "undo", lambda _: 1 / 0)
+            await click(counter.cancel)
+            await counter.finished()
+        assert "€9.50 were charged, and have not gone back" in text(counter.orders[0]._receipt)
+
+    run(scenario, shop)
+
+
+def test_a_meal_that_was_ready_when_the_order_was_cancelled_is_told_as_that():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place)
+        while counter.orders[0].status != "Ready":
+            await shop.run(0.1)
+        await click(counter.cancel)
+        await counter.finished()
+        assert "€9.50 were charged and refunded. The meal was ready, and nobody gets it." in text(
+            counter.orders[0]._receipt
+        )
+
+    run(scenario, shop)
+
+
+def test_a_cancel_that_came_too_late_is_told_as_that_and_not_as_ignored():
+    shop = Shop()
+
+    async def scenario(counter):
+        await click(counter.place)
+        (card,) = counter.orders
+        while card.status != "On its way":
+            await shop.run(0.1)
+        card.source.cancel()
+        assert "On its way</b> – the cancel came too late" in text(card._status)
+        await shop.run(1)
+        assert "Your cancel came too late: the courier had left. €9.50 charged" in text(card._receipt)
+
+    run(scenario, shop)
+
+
+def test_the_shops_own_pace_comes_back_when_it_is_chosen_again():
+    shop = Shop(pace=0.02)
+
+    async def scenario(counter):
+        paces = []
+        for choice in (1.0, 0.1, 0):
+            counter.pace.value = choice
+            await click(counter.place)
+            paces.append(shop.pace)
+        assert paces == [1.0, 0.1, 0.02]
+
+    run(scenario, shop)
+
+
+def test_a_click_on_a_counter_whose_loop_has_ended_says_what_to_do():
+    async def main():
+        return OrderCounter(Shop())
+
+    counter = asyncio.run(main())
+    counter.place.click()
+    assert "The event loop of this counter has ended: run its cell again." in text(counter._message)
