@@ -1,4 +1,4 @@
-"""Every exercise: its stub gets a friendly answer, its printed solution passes, and usual wrong answers are named."""
+"""Every exercise: its stub gets a friendly answer, its solution and others pass, and usual wrong answers are named."""
 
 import ast
 import asyncio
@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 from lessons import exercises
+from other_right_answers import OTHER_RIGHT_ANSWERS
 from wrong_answers import WRONG_ANSWERS
 
 EXERCISES = {str(exercise): exercise for exercise in exercises()}
@@ -42,6 +43,14 @@ def check(exercise, answer):
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_solution_in_the_notebook_put_into_the_stub_passes_the_check(name):
     verdict = check(EXERCISES[name], EXERCISES[name].solution)
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [(name, answer) for name, answers in OTHER_RIGHT_ANSWERS.items() for answer in answers]
+)
+def test_another_right_answer_passes_the_check(name, answer):
+    verdict = check(EXERCISES[name], answer)
     assert verdict.passed, verdict
 
 
