@@ -33,6 +33,9 @@ def to_seconds(delay: float | timedelta, name: str = "delay") -> float:
     return seconds
 
 
+NANOSECONDS = 1_000_000_000  # in a second
+
+
 class Timer:
     """One call, due at one time. Whether fired or disposed, it then holds on to nothing. Thread-safe."""
 
@@ -70,10 +73,13 @@ class _Timers:
         """True if it is now the next one due."""
         with self._lock:
             if len(self._heap) >= self._sweep_at:  # forgotten deadlines must not pile up until they are due
-                self._heap = [item for item in self._heap if item[2].callback is not None]
-                heapq.heapify(self._heap)
+                swept, self._heap = self._heap, []
+                for item in swept:
+                    if item[2].callback is not None:
+                        heapq.heappush(self._heap, item)
                 self._sweep_at = 2 * len(self._heap) + 1000
-            heapq.heappush(self._heap, (timer.due, next(self._order), timer))
+            item = (timer.due, next(self._order), timer)
+            heapq.heappush(self._heap, item)  # no call stands between the look at the heap and the push
             return self._heap[0][2] is timer
 
     def take_due(self, now: float) -> Timer | None:
@@ -106,7 +112,7 @@ class TimeProvider:
 
     def create_timer(self, callback: Callable[[], object], delay: float) -> Timer:
         """Call `callback()` once, `delay` seconds from now, on another thread; never before this returns."""
-        timer = Timer(callback, self.get_timestamp() + delay)
+        timer = Timer(callback, time.monotonic() + delay)  # the alarm's clock, whatever a subclass calls the time
         _alarm.add(timer)
         return timer
 
@@ -118,14 +124,18 @@ class FakeTimeProvider(TimeProvider):
     """
 
     def __init__(self) -> None:
-        self._now = 0.0
+        # In whole nanoseconds: ten times 0.1 seconds is a second.
+        self._now = 0
+        self._until = 0  # where the calls of `advance` lead, those of other threads too
+        self._advancing: set[int] = set()  # threads
         self._timers = _Timers()
 
     def get_timestamp(self) -> float:
-        return self._now
+        return self._now / NANOSECONDS
 
     def create_timer(self, callback: Callable[[], object], delay: float) -> Timer:
-        timer = Timer(callback, self._now + delay)
+        """Call `callback()` once, when `advance` has moved the time on by `delay` seconds; on that thread."""
+        timer = Timer(callback, self._now + round(delay * NANOSECONDS))
         self._timers.add(timer)
         return timer
 
@@ -135,18 +145,32 @@ class FakeTimeProvider(TimeProvider):
         A callback's error comes out of `advance` when all due timers have fired: the error itself, or an
         `ExceptionGroup` where several failed.
         """
-        raise_it(self._advance_to(self._now + to_seconds(seconds, "seconds")))
+        step, thread = round(to_seconds(seconds, "seconds") * NANOSECONDS), threading.get_ident()
+        within = thread in self._advancing  # a callback advances: from its own instant on
+        with self._timers._lock:
+            until = (self._now if within else self._until) + step
+            self._until = max(self._until, until)
+        self._advancing.add(thread)
+        try:
+            raise_it(self._advance_to(until))
+        finally:
+            if not within:
+                self._advancing.discard(thread)
 
-    def _advance_to(self, until: float) -> BaseException | None:
+    def _advance_to(self, until: int) -> BaseException | None:
         errors: list[BaseException] = []
         while (timer := self._timers.take_due(until)) is not None:
-            self._now = max(self._now, timer.due)
+            self._move_to(timer.due)
             errors += timer.fire()
-        self._now = max(self._now, until)  # a callback may have advanced further
+        self._move_to(until)
         try:
             return group(errors) if len(errors) > 1 else errors.pop() if errors else None
         finally:
             del errors  # the callbacks' tracebacks keep this frame, which must not keep the errors
+
+    def _move_to(self, instant: float) -> None:
+        with self._timers._lock:
+            self._now = max(self._now, int(instant))  # a callback, or another thread, may have advanced further
 
     def __del__(self) -> None:
         for timer in self._timers.dispose():  # nobody can advance it any more; a token and its timer hold each other
@@ -177,8 +201,14 @@ class _Alarm(_Timers):
         return is_next
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="cancellation-timers", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="cancellation-timers", daemon=True)
+        if self._thread is None:  # nor has a signal handler started one meanwhile
+            self._thread = thread
+            try:
+                thread.start()
+            except BaseException:  # there is none to be had now; the next timer tries again
+                self._thread = None
+                raise
 
     def _run(self) -> None:
         try:
@@ -192,6 +222,7 @@ class _Alarm(_Timers):
                 except Empty:
                     pass
         except BaseException:
+            self._thread = None
             self._start()  # this thread dies of its callback, as any thread would; the other timers go on
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,26 +55,33 @@ class OperationCanceledError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         import pickle
 
-        reason = self.reason
         try:
-            pickle.dumps(reason)
+            reason = pickle.dumps(self.reason)
         except Exception:  # pickle has no common error: TypeError, AttributeError, PicklingError …
-            reason = in_words(reason)
-        return type(self), self.args, {**vars(self), "token": self.token.is_cancellation_requested, "reason": reason}
+            reason = b""
+        canceled, words = self.token.is_cancellation_requested, in_words(self.reason)
+        return type(self), self.args, {**vars(self), "token": canceled, "reason": (reason, words)}
 
     def __setstate__(self, state: dict[str, Any] | None) -> None:
+        import pickle
+
         from cancellation.token import CancellationToken
 
         assert state is not None
-        vars(self).update(state, token=CancellationToken(state["token"]))
+        reason, words = state["reason"]
+        try:
+            reason = pickle.loads(reason)
+        except Exception:  # it could not be pickled, or cannot be made anew here
+            reason = words
+        vars(self).update(state, token=CancellationToken(state["token"]), reason=reason)
         if isinstance(self.reason, BaseException):
             self.__cause__ = self.reason
 
 
-def in_words(thing: object) -> str:
+def in_words(thing: object, words: Callable[[object], str] = str) -> str:
     """A reason or an error for a log line. Never fails; an error without a text still has a name."""
     try:
-        return str(thing) or repr(thing)
+        return words(thing) or repr(thing)
     except Exception:
         return f"<{type(thing).__name__}>"
 

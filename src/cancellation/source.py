@@ -81,7 +81,10 @@ class CancellationTokenSource:
             marked, end = tree.mark(self._token, reason, self._token), CallbacksEnd()
         if any(token._callbacks for token in marked):
             run = copy_context().run
-            threading.Thread(target=run, args=(end.run, marked), name="cancellation-callbacks").start()
+            try:
+                threading.Thread(target=run, args=(end.run, marked), name="cancellation-callbacks").start()
+            except RuntimeError:  # there is no thread to be had: better here than never
+                run(end.run, marked)
         else:
             end.run([])
         return end
@@ -140,6 +143,8 @@ class CancellationTokenSource:
         self._set_timer(None)
         for link in list(token._links):
             parent = link.parent()
+            if token._canceled and parent is not None and link in parent._callbacks:
+                continue  # the cancel has still to pass through here, to those below
             if not tree.unlink(token, link) and parent is not None and (end := parent._end_of(link)) is not None:
                 end.wait()
         if not token._canceled:  # else they belong to the canceler, who drops those that he did not come to
@@ -151,6 +156,11 @@ class CancellationTokenSource:
 
     def __exit__(self, *_: object) -> None:
         self.dispose()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError(
+            "a CancellationTokenSource cannot be pickled: its cancel would reach no token that was given out"
+        )
 
     def __repr__(self) -> str:
         return f"<CancellationTokenSource of {self._token!r}>"
@@ -179,18 +189,23 @@ class CancellationTokenSource:
         for parent in tokens:
             if parent._canceled:  # before, or meanwhile
                 tree.mark(child, parent._reason, parent._origin or parent)
+        if child._canceled:  # the cancel may have come before the last link was made
+            tree.leave_live_parents(child)
         return source
 
     @property
     def _token(self) -> CancellationToken:
         if self._made is None:
+            token = new_token()
             with tree.lock:
-                self._made = self._made or new_token()
+                if self._made is None:  # no other thread, nor a signal handler in this one, was quicker
+                    self._made = token
         return self._made
 
     def _set_timer(self, timer: Timer | None) -> None:
+        token = self._token
         with tree.lock:
-            previous, self._token._timer = self._token._timer, timer
+            previous, token._timer = token._timer, timer  # no call in between: a signal handler may set one, too
         if previous is not None:
             previous.dispose()
 
@@ -225,6 +240,7 @@ class CallbacksEnd:
         if marked:
             self._error = tree.run_callbacks(marked)
         self._end._signal()
+        del self  # the error's traceback keeps this frame, which must not keep the error
 
     def __await__(self) -> Generator[object, None, None]:
         yield from self._end.wait_async().__await__()
@@ -235,7 +251,7 @@ class CallbacksEnd:
         return error
 
     def __del__(self) -> None:
-        raise_it(self._error)  # nobody awaited it: Python gives it to sys.unraisablehook
+        raise_it(self._take_error())  # nobody awaited it: Python gives it to sys.unraisablehook
 
 
 def _deadline(seconds: float) -> TimeoutError:

@@ -7,13 +7,13 @@ from contextvars import Context, copy_context
 from datetime import timedelta
 from functools import partial
 from threading import TIMEOUT_MAX, Lock, get_ident
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import TYPE_CHECKING, ClassVar, Self, final
 from weakref import ref
 
 from cancellation import tree
 from cancellation.clock import Timer, to_seconds
-from cancellation.errors import ObjectDisposedError, OperationCanceledError
+from cancellation.errors import ObjectDisposedError, OperationCanceledError, in_words
 from cancellation.tree import Entry, Link
 from cancellation.wakeups import MISSING, finish, wake_all
 
@@ -160,7 +160,13 @@ class CancellationToken:
         if self is CancellationToken.none:
             return "<CancellationToken none>"
         state = "canceled" if self._canceled else "disposed" if self._disposed else "not canceled"
-        return f"<CancellationToken {state}{f': {self._reason!r}' if self._reason is not None else ''}>"
+        return f"<CancellationToken {state}{f': {in_words(self._reason, repr)}' if self._reason is not None else ''}>"
+
+    def __copy__(self) -> Self:
+        return self  # as equal as any copy could be
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a CancellationToken cannot be pickled: it would never hear of a cancel in its old process")
@@ -321,8 +327,10 @@ def _code_flags(function: Callable[..., object]) -> int:
         raise TypeError(f"callback must be callable, not {function!r}")
     while isinstance(function, partial):
         function = function.func
-    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    return code.co_flags if code is not None else 0
+    for code in getattr(function, "__code__", None), getattr(type(function).__call__, "__code__", None):
+        if isinstance(code, CodeType):  # a proxy for something far away has every attribute
+            return code.co_flags
+    return 0
 
 
 def new_token() -> CancellationToken:

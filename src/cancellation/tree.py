@@ -100,13 +100,15 @@ def listen(token: CancellationToken, step: Literal[1, -1] = 1) -> None:
         pending = [token]
         while pending:
             child = pending.pop()
-            child._listeners += step
-            if child._listeners == (1 if step > 0 else 0):
+            listeners = child._listeners = child._listeners + step
+            if listeners == (1 if step > 0 else 0):
                 for entry in list(child._links):
                     parent = entry.parent()
                     if parent is not None and entry in parent._callbacks:
-                        parent._callbacks[entry] = child if step > 0 else None
-                        child._links[entry] = None if step > 0 else parent
+                        # By their number now: a signal handler may have come in, and listened, since the line above.
+                        heard = child._listeners > 0
+                        parent._callbacks[entry] = child if heard else None
+                        child._links[entry] = None if heard else parent
                         if parent._links:
                             pending.append(parent)
 
@@ -151,6 +153,7 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
     root._runner = thread
     path: list[tuple[CancellationToken, Link | None]] = [(root, None)]
     errors: list[list[BaseException]] = [[]]  # of each token on the path
+    disposed: set[CancellationToken] = set()  # before their turn came: only those below them are called
     error: BaseException | None = None
     entry: Entry | None = None
     try:
@@ -158,7 +161,7 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
             token, came_by = path[-1]
             error = None
             try:
-                entry, child = token._callbacks.popitem()
+                entry, child = pop_link(token) if token in disposed else token._callbacks.popitem()
             except KeyError:  # this token is done: on with its parent
                 error = group(errors[-1]) if errors[-1] else None
                 errors.pop()
@@ -172,6 +175,8 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
                     if child in mine:
                         mine.remove(child)
                         child._runner = thread
+                        if child._disposed:
+                            disposed.add(child)
                         path.append((child, entry))
                         errors.append([])
                     else:
@@ -191,6 +196,21 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
         for token in marked:
             drop_callbacks(token)
         del error, errors  # the callbacks' tracebacks keep this frame, which must not keep the errors
+
+
+def pop_link(token: CancellationToken) -> tuple[Link, CancellationToken | None]:
+    """Take the newest link to a child; `KeyError` if there is none."""
+    for entry in reversed(list(token._callbacks)):
+        if isinstance(entry, Link) and (child := token._callbacks.pop(entry, MISSING)) is not MISSING:
+            return entry, child
+    raise KeyError
+
+
+def leave_live_parents(child: CancellationToken) -> None:
+    for entry in list(child._links):
+        parent = entry.parent()
+        if parent is not None and not parent._canceled:
+            unlink(child, entry)
 
 
 def leave(child: CancellationToken, entry: Link) -> None:

@@ -47,7 +47,7 @@ async def delay(
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bool] = loop.create_future()
     canceled = partial(_finish_if_canceled, token, future)
-    token._add_waiter(canceled, loop)
+    _wake_when_canceled(token, canceled, loop)
     if time_provider is TimeProvider.system:
         stop = loop.call_later(due, finish, future, True).cancel
     else:
@@ -87,7 +87,7 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
     caller = asyncio.current_task()
     canceled_before = caller.cancelling() if caller else 0
     stop = partial(_cancel_if_canceled, token, task)
-    token._add_waiter(stop, asyncio.get_running_loop())
+    _wake_when_canceled(token, stop, asyncio.get_running_loop())
     try:
         return await task
     except asyncio.CancelledError:
@@ -107,8 +107,16 @@ def _cancel_if_canceled(token: CancellationToken, task: asyncio.Future[T]) -> No
 def _cancel_between_steps(task: asyncio.Future[T], cancel: Callable[[], object]) -> None:
     # The cancel may come from within the task itself, and a task that is cancelled while it runs keeps the request:
     # it would spoil its result, or hit what it awaits after the block that was meant.
-    coroutine = task.get_coro() if hasattr(task, "get_coro") else None
-    if getattr(coroutine, "cr_running", False):
+    import asyncio
+
+    if task.done():
+        return
+    if isinstance(task, asyncio.Task):
+        coroutine = task.get_coro()  # Python 3.11 wraps other awaitables in a generator
+        running = getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False)
+    else:  # a `gather`, say, and any task may be a part of it
+        running = asyncio.current_task() is not None
+    if running:
         task.get_loop().call_soon(cancel)
     else:
         cancel()
@@ -139,7 +147,7 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         if self._task is None:
             raise RuntimeError("cancel_scope works only inside a task")
         self._canceled_before = self._task.cancelling()
-        self._token._add_waiter(self._stop, asyncio.get_running_loop())
+        _wake_when_canceled(self._token, self._stop, asyncio.get_running_loop())
         return self
 
     def _stop(self) -> None:
@@ -158,6 +166,11 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         self._token._remove_waiter(self._stop)
         if self._interrupted and task.uncancel() <= self._canceled_before and kind is asyncio.CancelledError:
             raise OperationCanceledError(None, self._token)
+
+
+def _wake_when_canceled(token: CancellationToken, wake: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
+    if token is not CancellationToken.none:  # which lives for ever, and would hold on to whoever waits on a dead loop
+        token._add_waiter(wake, loop)
 
 
 def _check_token(token: object) -> None:

@@ -40,8 +40,8 @@ MUTANTS = [
     M(
         "first in, first out",
         "tree.py",
-        "entry, child = token._callbacks.popitem()",
-        "entry = next(iter(token._callbacks), None); child = token._callbacks.pop(entry)",
+        "else token._callbacks.popitem()",
+        "else ((first := next(iter(token._callbacks), None)), token._callbacks.pop(first))",
     ),
     M(
         "callbacks run twice on a second cancel",
@@ -187,7 +187,7 @@ MUTANTS = [
     M(
         "a pickled error loses its reason",
         "errors.py",
-        "            reason = in_words(reason)",
+        "            reason = pickle.loads(reason)",
         "            reason = None",
     ),
     # links
@@ -212,26 +212,62 @@ MUTANTS = [
     M(
         "a dropped child is lost to its listeners",
         "tree.py",
-        "parent._callbacks[entry] = child if step > 0 else None",
+        "parent._callbacks[entry] = child if heard else None",
         "parent._callbacks[entry] = None",
     ),
     M(
         "parent and child hold each other",
         "tree.py",
-        "child._links[entry] = None if step > 0 else parent",
+        "child._links[entry] = None if heard else parent",
         "child._links[entry] = parent",
     ),
     M(
         "a child is held when its listeners have left",
         "tree.py",
-        "parent._callbacks[entry] = child if step > 0 else None",
+        "parent._callbacks[entry] = child if heard else None",
         "parent._callbacks[entry] = child",
     ),
     M(
         "listeners are not counted down",
         "tree.py",
-        "child._listeners += step",
-        "child._listeners += max(step, 0)",
+        "child._listeners = child._listeners + step",
+        "child._listeners = child._listeners + max(step, 0)",
+    ),
+    M(
+        "a source that is disposed during a cancel cuts off those below it",
+        "source.py",
+        "if token._canceled and parent is not None and link in parent._callbacks:",
+        "if False:",
+    ),
+    M(
+        "a source that is disposed during a cancel has its callbacks run",
+        "tree.py",
+        "                        if child._disposed:\n",
+        "                        if False:\n",
+    ),
+    M(
+        "a child stays on parents that live on",
+        "source.py",
+        "        if child._canceled:  # the cancel may",
+        "        if False:  # the cancel may",
+    ),
+    M(
+        "a signal handler's token is thrown away",
+        "source.py",
+        "                if self._made is None:  # no other",
+        "                if True:  # no other",
+    ),
+    M(
+        "no thread now, no deadlines ever",
+        "clock.py",
+        "                self._thread = None\n                raise",
+        "                raise",
+    ),
+    M(
+        "tenths of a second do not add up",
+        "clock.py",
+        "self._now + round(delay * NANOSECONDS)",
+        "self._now + delay * NANOSECONDS + 0.5",
     ),
     M(
         "a waiter does not count as a listener",
@@ -424,8 +460,8 @@ MUTANTS = [
     M(
         "a task is cancelled while it runs",
         "waiting.py",
-        '    if getattr(coroutine, "cr_running", False):',
-        "    if False:",
+        '        running = getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False)',
+        "        running = False",
     ),
     M(
         "a missing uncancel",
@@ -460,8 +496,8 @@ MUTANTS = [
     M(
         "the clock goes back",
         "clock.py",
-        "        self._now = max(self._now, until)  #",
-        "        self._now = until  #",
+        "            self._now = max(self._now, int(instant))  #",
+        "            self._now = int(instant)  #",
     ),
     M(
         "advance stops at the first error",
@@ -472,8 +508,8 @@ MUTANTS = [
     M(
         "advance jumps to the end at once",
         "clock.py",
-        "            self._now = max(self._now, timer.due)\n",
-        "            self._now = until\n",
+        "            self._move_to(timer.due)\n",
+        "            self._move_to(until)\n",
     ),
     M("a forked child has no clock", "clock.py", "    for timer in pending:\n        _alarm.add(timer)", "    pass"),
     M("a forked child inherits a held lock", "tree.py", "    lock = RLock()\n\n\nif has", "    pass\n\n\nif has"),

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import sys
+import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Coroutine, Generator
 from datetime import timedelta
 from typing import Any
@@ -928,3 +932,94 @@ async def test_gather_of_waits_on_one_token_gives_each_its_own_error() -> None:
     results = await asyncio.gather(*(delay(FOREVER, source.token) for _ in range(3)), return_exceptions=True)
     assert [type(r) for r in results] == [OperationCanceledError] * 3
     assert len({id(r) for r in results}) == 3
+
+
+class Job:
+    """An awaitable that is no coroutine: its last step cancels its own token."""
+
+    def __init__(self, source: CancellationTokenSource) -> None:
+        self.source = source
+
+    def __await__(self) -> Generator[Any, None, str]:
+        yield from asyncio.sleep(0).__await__()
+        self.source.cancel()
+        return "done"
+
+
+def test_whatever_is_awaited_has_its_result_when_it_cancels_its_token_in_its_last_step() -> None:
+    async def coroutine(source: CancellationTokenSource) -> str:
+        return await Job(source)
+
+    async def main() -> None:
+        for awaited in (Job, coroutine, lambda source: asyncio.gather(coroutine(source))):
+            source = CancellationTokenSource()
+            assert await run_until_canceled(awaited(source), source.token) in ("done", ["done"])
+
+    asyncio.run(main())
+
+
+def test_a_scope_whose_task_is_no_coroutine_leaves_no_cancel_behind() -> None:
+    class Block:
+        def __await__(self) -> Generator[Any, None, str]:
+            return self.run().__await__()
+
+        async def run(self) -> str:
+            source = CancellationTokenSource()
+            async with cancel_scope(source.token):
+                source.cancel()
+            await asyncio.sleep(0)
+            return "no cancel came after the block"
+
+    async def main() -> None:
+        assert await asyncio.ensure_future(Block()) == "no cancel came after the block"
+
+    asyncio.run(main())
+
+
+def test_a_task_that_is_left_on_a_dead_loop_in_a_wait_without_a_token_is_freed() -> None:
+    async def wait(how: str) -> None:
+        if how == "delay":
+            await delay(1000)
+        elif how == "scope":
+            async with cancel_scope(CancellationToken.none):
+                await asyncio.sleep(1000)
+        else:
+            await run_until_canceled(asyncio.sleep(1000), CancellationToken.none)
+
+    for how in ("delay", "scope", "run"):
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(wait(how))
+        loop.run_until_complete(asyncio.sleep(0))
+        assert not CancellationToken.none._waiters
+        for pending in asyncio.all_tasks(loop):
+            pending.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        loop.close()
+
+
+def test_the_error_of_a_cancel_async_that_nobody_awaited_leaves_no_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mark:
+        pass
+
+    def fail() -> None:
+        mark = Mark()
+        marks.append(weakref.ref(mark))
+        raise RuntimeError("boom")
+
+    marks: list[weakref.ref[Mark]] = []
+    reported = list[str]()
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: reported.append(str(args.exc_value)))
+    source = CancellationTokenSource()
+    source.token.register(fail)
+    gc.disable()
+    try:
+        end = source.cancel_async()
+        assert end._end.wait(PATIENCE)
+        for thread in threading.enumerate():
+            if thread.name == "cancellation-callbacks":
+                thread.join(PATIENCE)
+        del end
+        assert len(reported) == 1
+        assert marks[0]() is None
+    finally:
+        gc.enable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -326,3 +327,68 @@ def test_a_deadline_wakes_an_idle_loop() -> None:
         await CancellationTokenSource(0.01).token.wait_async()
 
     asyncio.run(asyncio.wait_for(main(), PATIENCE))
+
+
+def test_tenths_of_a_second_add_up_on_a_fake_clock() -> None:
+    for step, times, whole in ((0.1, 10, 1), (0.3, 10, 3), (timedelta(milliseconds=100), 10, 1)):
+        provider = FakeTimeProvider()
+        source = CancellationTokenSource(whole, time_provider=provider)
+        for _ in range(times):
+            assert not source.is_cancellation_requested
+            provider.advance(step)
+        assert source.is_cancellation_requested
+        assert provider.get_timestamp() == whole
+
+
+def test_threads_that_advance_a_fake_clock_together_lose_none_of_its_time() -> None:
+    def advance() -> None:
+        for _ in range(2000):
+            provider.advance(1)
+
+    provider, before = FakeTimeProvider(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for worker in [Worker(advance) for _ in range(3)]:
+            worker.result()
+    finally:
+        sys.setswitchinterval(before)
+    assert provider.get_timestamp() == 6000
+
+
+def test_a_clock_of_ones_own_that_only_tells_another_time_has_the_systems_timers() -> None:
+    class SinceMidnight(TimeProvider):
+        get_timestamp = staticmethod(lambda: 0.0)
+
+    source = CancellationTokenSource(0.02, time_provider=SinceMidnight())
+    assert source.token.wait(PATIENCE)
+    assert not CancellationTokenSource(1000, time_provider=SinceMidnight()).token.wait(0.05)
+
+
+def test_a_thread_that_could_not_be_started_costs_no_later_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(clock, "_alarm", clock._Alarm())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            CancellationTokenSource(0.01)
+    assert CancellationTokenSource(0.01).token.wait(PATIENCE)
+
+
+def test_cancel_async_runs_the_callbacks_here_where_there_is_no_thread_to_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    source, log = CancellationTokenSource(), list[str]()
+    source.token.register(log.append, "ran")
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    end = source.cancel_async()
+    assert log == ["ran"]
+    asyncio.run(_wait_for(end))
+
+
+async def _wait_for(awaitable: Any) -> None:
+    await awaitable

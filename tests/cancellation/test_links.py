@@ -22,6 +22,7 @@ from cancellation import (
     cancel_scope,
     delay,
     run_until_canceled,
+    tree,
 )
 
 link = CancellationTokenSource.create_linked_token_source
@@ -552,3 +553,59 @@ def test_the_cost_of_one_does_not_grow_with_their_number(kind: str) -> None:
     finally:
         gc.enable()
     assert many < 8 * few  # a cost that grows with the number would be fifty times as much
+
+
+def test_a_middle_source_that_is_disposed_during_the_cancel_still_passes_it_on_to_those_below() -> None:
+    root, log = CancellationTokenSource(), list[str]()
+    middle = link(root.token)
+    leaf = link(middle.token)
+    leaf.token.register(log.append, "leaf")
+    own = middle.token.register(log.append, "middle")
+    root.token.register(middle.dispose)
+    root.cancel()
+    assert log == ["leaf"]
+    assert own.unregister()  # the disposed one's own callbacks never run
+
+
+def test_a_with_block_that_a_cancel_on_another_thread_ends_does_not_cut_off_those_below() -> None:
+    def work() -> None:
+        with middle:
+            middle.token.wait()
+
+    root, log = CancellationTokenSource(), list[str]()
+    middle = link(root.token)
+    leaf = link(middle.token)
+    leaf.token.register(log.append, "leaf")
+    worker = Worker(work)
+    root.token.register(worker.result)  # runs first: the block is left before the cancel comes to the middle
+    root.cancel()
+    assert log == ["leaf"]
+    assert not root.token._callbacks
+    assert not leaf.token._links
+
+
+def test_a_child_on_two_paths_is_reached_though_one_is_disposed_during_the_cancel() -> None:
+    root, log = CancellationTokenSource(), list[str]()
+    left, right = link(root.token), link(root.token)
+    leaf = link(left.token, right.token)
+    left.token.register(log.append, "left")
+    leaf.token.register(log.append, "leaf")
+    root.token.register(right.dispose)
+    root.cancel()
+    assert sorted(log) == ["leaf", "left"]
+
+
+def test_a_child_that_is_cancelled_while_it_is_being_linked_leaves_the_parents_that_live_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def link_and_cancel(parent: CancellationToken, child: CancellationToken) -> None:
+        link_one(parent, child)
+        first.cancel("meanwhile")
+
+    first, second = CancellationTokenSource(), CancellationTokenSource()
+    link_one = tree.link
+    monkeypatch.setattr(tree, "link", link_and_cancel)
+    child = link(first.token, second.token)
+    assert child.token.reason == "meanwhile"
+    assert not second.token._callbacks
+    assert not child.token._links

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dis
+import gc
 import signal
 import sys
 import threading
@@ -17,7 +18,13 @@ import pytest
 from token_helpers import PATIENCE, Worker, in_thread
 
 import cancellation
-from cancellation import CancellationToken, CancellationTokenRegistration, CancellationTokenSource, ObjectDisposedError
+from cancellation import (
+    CancellationToken,
+    CancellationTokenRegistration,
+    CancellationTokenSource,
+    FakeTimeProvider,
+    ObjectDisposedError,
+)
 
 link = CancellationTokenSource.create_linked_token_source
 PACKAGE = str(Path(cancellation.__file__).parent)
@@ -324,7 +331,9 @@ def interrupted(work: Callable[[], object], handler: Callable[[], object], at: i
         frame.f_trace_opcodes = True
         if event == "opcode":
             # CPython looks for signals where a function begins, after a call, and where a loop turns back.
-            if before.get(frame, "").startswith(("RESUME", "CALL", "PRECALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")):
+            if before.get(frame, "RESUME").startswith(
+                ("RESUME", "CALL", "PRECALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
+            ):
                 points += 1
                 if points == at:
                     handler()
@@ -347,7 +356,7 @@ def test_a_signal_handler_that_cancels_at_any_point_of_linking_and_registering()
         child.token.register(log.append, "ran")
         child.cancel_after(1000)
         child.token.register(log.append, "taken back").unregister()
-        seen.append(child.is_cancellation_requested is root.is_cancellation_requested)
+        seen.append(not root.is_cancellation_requested or child.is_cancellation_requested)
         child.dispose()
 
     at = 0
@@ -380,6 +389,79 @@ def test_a_signal_handler_that_cancels_at_any_point_of_a_cancel() -> None:
         assert sorted(log) == list(range(5)), f"at point {at}"
         assert leaf.token.reason == ("signal" if first == [True] else "main"), f"at point {at}"
     assert at > 50
+
+
+def at_every_point(make: Callable[[], tuple[Callable[[], object], Callable[[], object], Callable[[], None]]]) -> int:
+    """`make` returns work, what a signal handler does in the midst of it, and a check afterwards. Tries every point."""
+    at = 0
+    while True:
+        at += 1
+        work, handler, check = make()
+        if not interrupted(work, handler, at):
+            return at
+        check()
+
+
+def test_a_signal_handler_that_cancels_while_the_token_is_made_is_heard() -> None:
+    def make() -> Any:
+        def check() -> None:
+            assert source.token.is_cancellation_requested
+            assert not tokens or tokens[0] is source.token
+
+        source = CancellationTokenSource()
+        tokens: list[CancellationToken] = []
+        return lambda: tokens.append(source.token), source.cancel, check
+
+    assert at_every_point(make) > 2
+
+
+def test_the_deadline_that_a_signal_handler_sets_amid_another_is_not_lost_and_can_be_disarmed() -> None:
+    def make() -> Any:
+        def check() -> None:
+            armed = [timer for _, _, timer in clock._timers._heap if timer.callback is not None]
+            assert armed == [source.token._timer]
+            source.cancel_after(None)
+            clock.advance(1000)
+            assert not source.is_cancellation_requested
+
+        clock = FakeTimeProvider()
+        source = CancellationTokenSource(1, time_provider=clock)
+        return lambda: source.cancel_after(100), lambda: source.cancel_after(5), check
+
+    assert at_every_point(make) > 5
+
+
+def test_a_deadline_that_a_signal_handler_sets_while_old_ones_are_swept_out_is_kept() -> None:
+    def make() -> Any:
+        def check() -> None:
+            clock.advance(1)
+            assert source.is_cancellation_requested
+
+        clock = FakeTimeProvider()
+        clock._timers._sweep_at = 3
+        others = [CancellationTokenSource(100, time_provider=clock) for _ in range(3)]
+        others[0].dispose()
+        source = CancellationTokenSource(time_provider=clock)
+        return lambda: others[1].cancel_after(200), lambda: source.cancel_after(1), check
+
+    assert at_every_point(make) > 5
+
+
+def test_a_callback_that_a_signal_handler_registers_while_the_last_one_is_taken_back_keeps_the_child() -> None:
+    def make() -> Any:
+        def check() -> None:
+            log.clear()
+            children.clear()
+            gc.collect()  # the tracing has kept frames
+            root.cancel()
+            assert log == ["heard"]
+
+        root, log = CancellationTokenSource(), list[str]()
+        children = [link(root.token)]
+        registration = children[0].token.register(log.append, "taken back")
+        return registration.unregister, lambda: children[0].token.register(log.append, "heard"), check
+
+    assert at_every_point(make) > 3
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no interval timers here")

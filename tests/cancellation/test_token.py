@@ -209,6 +209,68 @@ def test_an_error_of_a_live_token_arrives_with_a_live_one() -> None:
     assert (str(again), again.token, again.reason) == ("m", none, None)
 
 
+class NeedsMore(Exception):
+    """It can be pickled, and not made anew: as many a library's error."""
+
+    def __init__(self, text: str, *, request: str) -> None:
+        super().__init__(text)
+        self.request = request
+
+
+def test_a_reason_that_cannot_be_made_anew_arrives_as_its_text() -> None:
+    source = CancellationTokenSource()
+    source.cancel(NeedsMore("no answer", request="GET /"))
+    again = pickle.loads(pickle.dumps(thrown(source.token)))
+    assert again.reason == "no answer"
+    assert str(again) == "The operation was canceled: no answer"
+
+
+def test_a_long_chain_of_errors_as_reasons_is_pickled_without_growing_beyond_measure() -> None:
+    error: BaseException = ValueError("the first")
+    for _ in range(40):
+        source = CancellationTokenSource()
+        source.cancel(error)
+        error = thrown(source.token)
+    again = pickle.loads(pickle.dumps(error))
+    for _ in range(40):
+        again = again.reason
+    assert str(again) == "the first"
+
+
+def test_a_copied_token_is_the_token_and_a_source_refuses_to_be_pickled() -> None:
+    source = CancellationTokenSource()
+    assert copy.copy(source.token) is copy.deepcopy(source.token) is source.token
+    assert copy.deepcopy(CancellationToken.none) is CancellationToken.none
+    for button in (source, CancellationTokenSource()):
+        with pytest.raises(TypeError, match="its cancel would reach no token that was given out"):
+            pickle.dumps(button)
+
+
+def test_the_repr_of_a_token_survives_a_reason_without_one() -> None:
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    source = CancellationTokenSource()
+    source.cancel(Mute())
+    assert repr(source.token) == "<CancellationToken canceled: <Mute>>"
+
+
+def test_a_callable_that_answers_to_every_attribute_can_be_registered() -> None:
+    class FarAway:
+        def __getattr__(self, name: str) -> FarAway:
+            return FarAway()
+
+        def __call__(self) -> None:
+            called.append(True)
+
+    called: list[bool] = []
+    source = CancellationTokenSource()
+    source.token.register(FarAway().stop)
+    source.cancel()
+    assert called == [True]
+
+
 def test_a_token_refuses_to_be_pickled_with_a_reason() -> None:
     with pytest.raises(TypeError, match="would never hear of a cancel"):
         pickle.dumps(CancellationTokenSource().token)
