@@ -69,7 +69,8 @@ class CancellationTokenSource:
         """Cancel now, run the callbacks on another thread. Await the result for their end and their errors.
 
         Needs no running loop. The flag is set and waiters are woken when it returns. After `dispose` the
-        `ObjectDisposedError` comes out of the await. Errors that nobody awaits go to `sys.unraisablehook`.
+        `ObjectDisposedError` comes out of the await. The callbacks' errors come out of the first await; those that
+        nobody awaits go to `sys.unraisablehook`. Not for signal handlers, which must not start a thread: `cancel` is.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.cancelasync
         """
@@ -172,7 +173,8 @@ class CancellationTokenSource:
         """A source that is also cancelled when one of `tokens` is, with that one's reason and origin.
 
         Cancelling it never touches them. Dispose it, or just forget it: a parent keeps no trace of a child that
-        nobody listens on. `ValueError` without tokens, `TypeError` for what is not a token.
+        nobody listens on. (A deadline that is still to come keeps it until then: dispose that one.) `ValueError`
+        without tokens, `TypeError` for what is not a token.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.createlinkedtokensource
         """
