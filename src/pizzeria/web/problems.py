@@ -80,7 +80,8 @@ class _Counted:
         message = await self._receive()
         self._length += len(message.get("body", b""))
         if self._length > LONGEST_BODY:
-            await _read_away(self._receive)
+            if message.get("more_body"):
+                await _read_away(self._receive)
             raise HTTPException(413, f"the body may have {LONGEST_BODY} bytes")
         return message
 
