@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -55,9 +55,9 @@ class Service:
         self._url = ""
 
     async def ask(self, method: str, path: str, token: CancellationToken = CancellationToken.none) -> Any:
-        """A short question; None where the service knows nothing of it (404)."""
+        """A short question, also when the order's time is over; None where the service knows nothing of it (404)."""
         self._check_connected()
-        request = self._client.request(method, self._url + path, headers=_time_left())
+        request = self._client.request(method, self._url + path)
         try:
             answer = await run_until_canceled(request, token)
         except httpx.HTTPError as error:
@@ -71,8 +71,10 @@ class Service:
     async def telling(self, path: str, order: Order, token: CancellationToken) -> AsyncIterator[AsyncIterator[str]]:
         """Have `order` worked on, and hear of it line by line. Leaving the block hangs up."""
         self._check_connected()
+        end = due.get()
+        left = {} if end is None else {TIME_LEFT: f"{max(0.0, end - asyncio.get_running_loop().time()):.3f}"}
         async with AsyncExitStack() as call:
-            request = self._client.stream("POST", self._url + path, json=OrderForm.of(order), headers=_time_left())
+            request = self._client.stream("POST", self._url + path, json=OrderForm.of(order), headers=left)
             try:
                 answer = await run_until_canceled(call.enter_async_context(request), token)
             except httpx.HTTPError as error:
@@ -176,23 +178,8 @@ class BankFarAway(Bank):
         raise NotImplementedError("the payment service itself takes the money")
 
     async def settle(self, order_id: str) -> Entry:
-        return Entry(**await _to_the_end(self._service.ask("POST", f"/payments/{order_id}/settle")))
+        return Entry(**await self._service.ask("POST", f"/payments/{order_id}/settle"))
 
     async def undo(self, order_id: str) -> Entry | None:
-        entry = await _to_the_end(self._service.ask("DELETE", f"/payments/{order_id}"))
+        entry = await self._service.ask("DELETE", f"/payments/{order_id}")
         return entry and Entry(**entry)
-
-
-async def _to_the_end(call: Coroutine[Any, Any, Any]) -> Any:
-    """Also when the calling task is cancelled: the cancel comes out when the call has ended."""
-    task = asyncio.create_task(call)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
-
-
-def _time_left() -> dict[str, str]:
-    end = due.get()
-    return {} if end is None else {TIME_LEFT: f"{max(0.0, end - asyncio.get_running_loop().time()):.3f}"}
