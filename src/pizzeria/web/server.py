@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADERS_WITHIN = 10.0  # seconds for the head of a request; who is slower is hung up on
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
+async def serving(app: Starlette) -> AsyncIterator[str]:
     """Serve `app` on this loop, to this machine only, on a port that the system picks; its URL.
 
     When the block is left no new request is taken, those under way have a second to end, and the port is free.
+    `app`: a FastAPI or Starlette application, else `TypeError`.
     """
+    if not isinstance(app, Starlette):
+        raise TypeError(f"app must be a FastAPI or Starlette application, not {app!r}")
     config = uvicorn.Config(
         app,
         http=_Impatient,
@@ -31,8 +35,8 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
         date_header=False,
         timeout_graceful_shutdown=1,
     )
-    async with app.router.lifespan_context(app):
-        server = _Server(config)
+    async with app.router.lifespan_context(app) as state:
+        server = _Server(config, state or {})
         with socket.socket() as port:
             port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             port.bind(("127.0.0.1", 0))
@@ -50,8 +54,9 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any]) -> None:
         super().__init__(config)
+        self._state = state  # what the app's lifespan yields: each request has it as its `state`
         self.is_ready = asyncio.Event()
         self.leave = asyncio.Event()
 
@@ -60,20 +65,24 @@ class _Server(uvicorn.Server):
         yield  # Ctrl+C belongs to the kernel
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.lifespan.state.update(self._state)
         await super().startup(sockets)
         self.is_ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Quietly: that a request which nobody waits for is cancelled at the end is no error to read about."""
         log = logging.getLogger("uvicorn.error")
-        level = log.level
-        log.setLevel(logging.CRITICAL)
+
+        def silence(_: logging.LogRecord) -> bool:
+            return False
+
+        log.addFilter(silence)  # one of its own for each server, as several may end at once
         try:
             await super().shutdown(sockets)
             if self.server_state.tasks:
                 await asyncio.wait(self.server_state.tasks)
         finally:
-            log.setLevel(level)
+            log.removeFilter(silence)
 
     async def main_loop(self) -> None:
         await self.leave.wait()  # uvicorn's own looks ten times a second whether it should leave
