@@ -36,6 +36,10 @@ class Order:
                 f"address must be at most {LONGEST_ADDRESS} characters long, "
                 f"not {len(self.address)}: {self.address[:40]!r}…"
             )
+        try:
+            self.address.encode()
+        except UnicodeEncodeError as error:  # half of a character, as JSON can have it
+            raise ValueError(f"address must be text that can be written as UTF-8, not {self.address!r}") from error
         if not isinstance(self.id, str):
             raise TypeError(f"id must be text, not {self.id!r}")
         if not self.id.isprintable() or not self.id:

@@ -15,6 +15,7 @@ from pizzeria.order import MOVES
         ("Margherita", "", "address must not be empty"),
         ("Margherita", "  \n", "address must not be empty, but is '  "),
         ("Margherita", "x" * 201, "at most 200 characters long, not 201"),
+        ("Margherita", "12 Main St \ud800", r"can be written as UTF-8, not '12 Main St \\ud800'"),
     ],
 )
 def test_an_order_that_cannot_be_delivered_is_refused_with_value_and_range(pizza, address, says):

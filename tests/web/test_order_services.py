@@ -1,18 +1,20 @@
 import asyncio
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from urllib.request import urlopen
 
 import pytest
+from fastapi import FastAPI
 from hanging_up import Line, ask, nothing_left, until
 
 from cancellation import CancellationTokenSource
 from pizzeria import Ledger, Order, OrderCounter
-from pizzeria.events import Step
+from pizzeria.events import Money, StateChanged, Step
 from pizzeria.web import OnlinePizzeria, ServiceError, WebPizzeria, order_service, serving
 
 MARGHERITA = {"pizza": "Margherita", "address": "12 Main St", "id": "one"}
@@ -305,6 +307,181 @@ def test_a_token_cancelled_beforehand_orders_nothing():
             receipt = await OnlinePizzeria(url).place_order(Order("Funghi", "7 Side Alley"), source.token)
             assert (receipt.status, receipt.charged) == ("cancelled", 0)
             assert shop.ledger.entries() == []
+
+    run(test)
+
+
+def states_of(shop, order_id):
+    """What is told of an order from here on."""
+    states = []
+    shop.events.subscribe(
+        lambda event: (
+            states.append(event.state) if isinstance(event, StateChanged) and event.order.id == order_id else None
+        )
+    )
+    return states
+
+
+@pytest.mark.parametrize("how", ["in peace", "after a cancel", "by an error"])
+def test_leaving_the_services_block_undoes_what_is_under_way(how):
+    async def test():
+        order, source, shop = Order("Funghi", "7 Side Alley"), CancellationTokenSource(), WebPizzeria()
+        states = states_of(shop, order.id)
+        async with nothing_left():
+            with pytest.raises(ZeroDivisionError) if how == "by an error" else nullcontext():
+                async with shop:
+                    shop.pace = 0.05
+                    placed = asyncio.create_task(shop.place_order(order, source.token))
+                    await until(lambda: "cooking" in states)
+                    shop.pace = 60
+                    if how == "after a cancel":
+                        source.cancel()
+                    if how == "by an error":
+                        raise ZeroDivisionError
+            receipt = await placed
+        closing = "user" if how == "after a cancel" else "closing time"
+        assert receipt.lines[-1] == f"🚫 Order cancelled by {closing}."
+        assert (receipt.charged, receipt.refunded) == (1050, 1050)
+        assert shop.ledger.kept() == 0
+        with pytest.raises(RuntimeError, match="order inside `async with` the pizzeria"):
+            await shop.place_order(Order("Funghi", "7 Side Alley"))
+
+    run(test)
+
+
+def test_a_cancel_in_the_instant_of_the_capture_shows_the_charge_that_is_refunded():
+    async def test():
+        async with open_pizzeria() as (shop, url):
+            customer, source = OnlinePizzeria(url), CancellationTokenSource()
+            shop.payment_log.subscribe(
+                lambda event: source.cancel() if isinstance(event, Money) and event.step == "capture" else None
+            )
+            direct = await shop.place_order(Order("Funghi", "7 Side Alley"), source.token)
+            assert (direct.status, direct.charged, direct.refunded) == ("cancelled", 1050, 1050)
+            source = CancellationTokenSource()
+            online = await customer.place_order(Order("Funghi", "7 Side Alley", "one"), source.token)
+            assert (online.status, online.charged, online.refunded) == ("cancelled", 1050, 1050)
+            details = json.loads((await ask(url, "GET", "/orders/one"))[2])
+            assert (details["charged"], details["refunded"]) == (1050, 1050)
+
+    run(test)
+
+
+def test_a_task_that_is_cancelled_twice_still_tells_how_its_order_ended():
+    async def test():
+        async with WebPizzeria(pace=0.05) as shop:
+            for turns in (0, 1, 2, 4, 8, 16, 32):
+                order = Order("Funghi", "7 Side Alley")
+                states = states_of(shop, order.id)
+                placed = asyncio.create_task(shop.place_order(order))
+                await until(lambda states=states: "cooking" in states)
+                placed.cancel()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                placed.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await placed
+                assert states[-1] == "cancelled"
+                assert shop.ledger.entries(order.id)[-1].step == "refund"
+
+    run(test)
+
+
+def test_a_timeout_that_comes_while_an_order_is_undone_comes_out_as_a_timeout(monkeypatch):
+    async def test():
+        async with WebPizzeria(pace=0.05) as shop:
+            order, source, limit = Order("Funghi", "7 Side Alley"), CancellationTokenSource(), asyncio.timeout(None)
+            states = states_of(shop, order.id)
+            undo = Ledger.undo
+
+            def time_out_and_undo(ledger, order_id):
+                limit.reschedule(0)
+                return undo(ledger, order_id)
+
+            async def place():
+                async with limit:
+                    await shop.place_order(order, source.token)
+
+            monkeypatch.setattr(Ledger, "undo", time_out_and_undo)
+            placed = asyncio.create_task(place())
+            await until(lambda: "cooking" in states)
+            source.cancel()
+            with pytest.raises(TimeoutError):
+                await placed
+            assert states[-1] == "cancelled"
+            assert shop.ledger.kept() == 0
+
+    run(test)
+
+
+def test_no_time_at_all_cancels_an_order_by_deadline():
+    async def test():
+        async with open_pizzeria() as (shop, url):
+            details = json.loads((await ask(url, "POST", "/orders", MARGHERITA, Time_Left="0"))[2])
+            assert details["status"] == "cancelled"
+            assert details["lines"][-1] == "🚫 Order cancelled by deadline."
+            assert shop.ledger.kept() == 0
+
+    run(test)
+
+
+def test_an_order_from_another_event_loop_is_refused_in_words():
+    async def test():
+        async with WebPizzeria(pace=0.05) as shop:
+            order = Order("Funghi", "7 Side Alley")
+            with pytest.raises(RuntimeError, match="at work on another event loop: make a WebPizzeria for each"):
+                await asyncio.to_thread(lambda: asyncio.run(shop.place_order(order)))
+            assert (await shop.place_order(order)).status == "completed"
+
+    run(test)
+
+
+def test_a_cancel_hangs_up_also_on_an_order_service_that_is_silent(monkeypatch):
+    monkeypatch.setattr("pizzeria.web.customer.PATIENCE", 0.1)
+
+    async def test():
+        called, hung_up = asyncio.Event(), asyncio.Event()
+
+        async def silent(reader, writer):
+            called.set()
+            await reader.read()
+            hung_up.set()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        async with nothing_left(), server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            source, order = CancellationTokenSource(), Order("Funghi", "7 Side Alley")
+            placed = asyncio.create_task(OnlinePizzeria(url).place_order(order, source.token))
+            await called.wait()
+            source.cancel()
+            with pytest.raises(ServiceError, match=rf"not told within 0.1 s of the cancel how order {order.id} ended"):
+                await asyncio.wait_for(placed, 10)
+            await asyncio.wait_for(hung_up.wait(), 10)
+
+    run(test)
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "http://[::", "http://127.0.0.1:99999", "ftp://127.0.0.1"])
+def test_what_is_no_address_of_a_web_server_is_refused_by_its_value(url):
+    with pytest.raises(ValueError, match=rf"url must be like http://127.0.0.1:8000, not {re.escape(repr(url))}"):
+        OnlinePizzeria(url)
+
+
+def test_a_slash_at_the_end_of_the_url_does_no_harm():
+    async def test():
+        async with open_pizzeria(pace=0) as (_, url):
+            receipt = await OnlinePizzeria(f"{url}/").place_order(Order("Funghi", "7 Side Alley"))
+            assert receipt.status == "completed"
+
+    run(test)
+
+
+def test_a_server_that_is_no_order_service_is_named_as_what_it_is():
+    async def test():
+        async with nothing_left(), serving(FastAPI()) as url:
+            with pytest.raises(ServiceError, match=f"at {url} is no order service: it answers 404"):
+                await OnlinePizzeria(url).place_order(Order("Funghi", "7 Side Alley"))
 
     run(test)
 

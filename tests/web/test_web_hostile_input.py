@@ -34,6 +34,7 @@ def run(test):
         ("POST", "/orders", GOOD | {"pizza": "Hawaii"}, 422, "pizza must be one of Margherita"),
         ("POST", "/orders", GOOD | {"address": " "}, 422, "address must not be empty"),
         ("POST", "/orders", GOOD | {"address": "x" * 201}, 422, "at most 200 characters"),
+        ("POST", "/orders", GOOD | {"address": "\ud800"}, 422, "can be written as UTF-8, not '\\ud800'"),
         ("POST", "/orders", GOOD | {"id": "../../etc/passwd"}, 422, "body.id"),
         ("POST", "/orders", GOOD | {"address": ["7"]}, 422, "body.address"),
         ("GET", "/orders/..%2F..%2Fetc%2Fpasswd", None, 404, "there is nothing at"),
@@ -58,15 +59,25 @@ def test_bad_input_is_refused_as_a_problem_and_nothing_has_happened(method, path
     run(test)
 
 
-def test_a_body_without_an_end_is_refused_as_soon_as_it_is_too_long():
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 19, "-1", "1e3", "last", ""])
+def test_what_is_no_events_id_is_refused_by_its_value(number):
+    async def test():
+        async with open_pizzeria() as (_, url):
+            status, _, text = await ask(url, "GET", "/orders/one/events", Last_Event_ID=number)
+            assert status == 400
+            assert f"Last-Event-ID must be the id of an event, a whole number, not '{number[:40]}'" in text
+
+    run(test)
+
+
+@pytest.mark.parametrize(("pieces", "length"), [(20, 10_000), (1, 100_000)])
+def test_a_body_without_an_announced_length_is_refused_when_it_is_too_long(pieces, length):
     async def test():
         async with open_pizzeria() as (_, url):
             line = await Line.open(url)
             line.send("POST /orders HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for _ in range(20):
-                line.send(f"{10_000:x}\r\n{'x' * 10_000}\r\n")
-            line.send("0\r\n\r\n")
-            assert (await line.answer())[0] == 413
+            line.send(f"{length:x}\r\n{'x' * length}\r\n" * pieces + "0\r\n\r\n")
+            assert (await asyncio.wait_for(line.answer(), 10))[0] == 413
             await line.hang_up()
 
     run(test)

@@ -29,6 +29,7 @@ from pizzeria.web.shop import WebPizzeria
 from pizzeria.web.wire import OrderForm, OrderId, Stream, to_json
 
 REMEMBERED = 10_000  # orders; the oldest of those that have ended are forgotten
+LONGEST_EVENT_ID = 18  # digits
 
 Id = Annotated[OrderId, Path()]
 
@@ -150,8 +151,8 @@ def order_service(shop: WebPizzeria) -> FastAPI:
     async def follow(id: Id, request: Request, token: RequestToken) -> Stream:
         """From the first event on, or behind the one that `Last-Event-ID` names."""
         last = request.headers.get("Last-Event-ID", "0")
-        if not last.isdecimal():
-            raise HTTPException(400, f"Last-Event-ID must be the id of an event, a whole number, not {last!r}")
+        if not last.isdecimal() or len(last) > LONGEST_EVENT_ID:
+            raise HTTPException(400, f"Last-Event-ID must be the id of an event, a whole number, not {last[:40]!r}")
         return Stream(log(find(id), int(last), token), media_type="text/event-stream")
 
     async def log(one: _Placed, told: int, token: CancellationToken) -> AsyncIterator[str]:
