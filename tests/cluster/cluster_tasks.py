@@ -35,6 +35,10 @@ def hold(directory):
         time.sleep(0.01)
 
 
+def wait_for_gate(token, _gate):
+    token.wait(60)
+
+
 def say_when_canceled(directory, token):
     """For a task whose result nobody can fetch."""
     touch(directory, "running")
@@ -52,6 +56,14 @@ def wait_with_bad_callback(directory, token):
     return token.is_cancellation_requested
 
 
+def listen(token):
+    token.register(print)
+
+
+def is_its_own_origin(token):
+    return token.origin == token
+
+
 def raise_canceled(token):
     raise OperationCanceledError(None, token)
 
@@ -64,6 +76,10 @@ def left_behind():
 
 def number_of_tokens():
     return len(travel.arrived())
+
+
+def tokens():
+    return travel.arrived()
 
 
 def remembered():
@@ -92,6 +108,11 @@ def set_pace(dask_worker, pace):
 def shared(dask_scheduler):
     """The names of the tokens that the scheduler knows."""
     return dask_scheduler.extensions["cancellation"].shared()
+
+
+def clients(dask_scheduler):
+    """The ids of those who are connected."""
+    return list(dask_scheduler.clients)
 
 
 def arrives_as(pickled):

@@ -39,17 +39,36 @@ def other_client(cluster):
 
 
 @pytest.fixture
+def cut_off():
+    """Breaks the connection between a client and the scheduler, and returns when Dask has made a new one."""
+
+    def cut(client):
+        lost = client.scheduler_comm
+        client.loop.add_callback(lost.comm.abort)
+        until(lambda: client.scheduler_comm not in (None, lost) and client.status == "running")
+
+    return cut
+
+
+@pytest.fixture
+def notebook_class(monkeypatch):
+    """Makes a class as a notebook's cell does: it is nowhere but in this process."""
+
+    def make(base):
+        made = type("OfTheNotebook", (base,), {"__module__": "__main__"})
+        monkeypatch.setattr(sys.modules["__main__"], made.__name__, made, raising=False)
+        return made
+
+    return make
+
+
+@pytest.fixture
 def late_worker(cluster, client):
     """A third worker, with the resource "late"; it joins where the block begins, and has left where it ends."""
 
     @contextmanager
     def join():
-        options = ["--name=late", "--resources=late=1", "--no-nanny", "--no-dashboard", "--host=127.0.0.1"]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, *options],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stderr=subprocess.DEVNULL,
-        )
+        process = start("worker", cluster.scheduler_address, "--name=late", "--resources=late=1", "--no-nanny")
         try:
             until(lambda: "late" in names())
             yield names()["late"]
@@ -63,6 +82,32 @@ def late_worker(cluster, client):
         return {worker["name"]: address for address, worker in client.scheduler_info(n_workers=-1)["workers"].items()}
 
     return join()
+
+
+def start(role, *options):
+    """A scheduler or a worker in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"distributed.cli.dask_{role}", "--no-dashboard", "--host=127.0.0.1", *options],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@contextmanager
+def _killed_cluster(port):
+    """A scheduler at that port, and one worker; at the end of the block both are killed."""
+    processes = [start("scheduler", f"--port={port}"), start("worker", f"tcp://127.0.0.1:{port}", "--no-nanny")]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait(30)
+
+
+@pytest.fixture
+def killed_cluster():
+    return _killed_cluster
 
 
 def until(condition, seconds=30):

@@ -9,7 +9,7 @@ import cluster_tasks
 import pytest
 from distributed import KilledWorker
 
-from cancellation import CancellationTokenSource
+from cancellation import CancellationToken, CancellationTokenSource
 from pizzeria import Ledger, LedgerError, Order, OrderState
 from pizzeria.cluster import ClusterPizzeria
 from pizzeria.cluster.desk import TAKEN_OVER, Desk
@@ -171,7 +171,7 @@ class TestDesk:
 
     def test_the_newest_try_has_the_order_and_earlier_ones_are_refused(self):
         desk = self.desk()
-        desk.expect(self.order)
+        desk.expect(self.order, CancellationToken.none)
         assert self.ask(desk, "first", "begin") == []
         self.ask(desk, "first", "authorize", 950)
         assert [entry.step for entry in self.ask(desk, "second", "begin")] == ["authorize"]
@@ -182,7 +182,7 @@ class TestDesk:
 
     def test_what_was_done_is_not_done_again(self):
         desk = self.desk()
-        desk.expect(self.order)
+        desk.expect(self.order, CancellationToken.none)
         for attempt in ("first", "second", "third"):
             self.ask(desk, attempt, "begin")
             self.ask(desk, attempt, "authorize", 950)
@@ -191,10 +191,10 @@ class TestDesk:
 
     def test_an_order_that_was_taken_back_or_closed_can_be_begun_by_nobody(self):
         desk = self.desk()
-        desk.expect(self.order)
+        desk.expect(self.order, CancellationToken.none)
         assert desk.take_back(self.order.id)
         assert isinstance(self.ask(desk, "first", "begin"), LedgerError)
-        desk.expect(self.order)
+        desk.expect(self.order, CancellationToken.none)
         self.ask(desk, "second", "begin")
         assert not desk.take_back(self.order.id)
         desk.close(self.order.id)
@@ -218,9 +218,35 @@ def test_a_worker_that_the_scheduler_has_given_up_has_no_say_any_more():
 
     async def main():
         scheduler = Scheduler()
-        await Switchboard(scheduler).ready
+        await Switchboard(scheduler).ready()
         for worker in ("given up", "alive"):
             scheduler.stream_handlers[OP](worker=worker, to="client", channel="desk", data=b"")
         assert scheduler.to_clients == ["alive"]
+
+    asyncio.run(main())
+
+
+def test_one_worker_that_could_not_be_told_does_not_shut_out_later_clients():
+    class Scheduler:
+        def __init__(self):
+            self.stream_handlers, self.worker_plugins, self.failures = {}, {}, [ModuleNotFoundError("pizzeria")]
+
+        def add_plugin(self, plugin, name):
+            pass
+
+        async def register_worker_plugin(self, _, plugin, name, idempotent):
+            if name not in self.worker_plugins:  # as Dask does: known from here on, also where it then fails
+                self.worker_plugins[name] = plugin
+                if self.failures:
+                    raise self.failures.pop()
+
+    async def main():
+        scheduler = Scheduler()
+        switchboard = Switchboard(scheduler)
+        with pytest.raises(ModuleNotFoundError):
+            await switchboard.ready()
+        assert scheduler.worker_plugins == {}  # a worker that joins now is not refused
+        await switchboard.ready()
+        assert list(scheduler.worker_plugins) == [OP]
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ from distributed import Client, Future
 from cancellation import CancellationToken, CancellationTokenSource
 from pizzeria import Ledger, LedgerError, Order, OrderCounter, OrderState, Pizzeria
 from pizzeria.cluster import ClusterPizzeria, ClusterTokenSource
+from pizzeria.cluster.branch import serve_order
 from pizzeria.events import CancelRequested, Line, MessageSent, Money, StateChanged, Step
 
 THREADS = cluster_tasks.THREADS
@@ -114,7 +115,7 @@ def test_an_order_cancelled_before_it_is_placed_never_goes_to_the_cluster(client
             assert receipt.status is OrderState.CANCELLED
             assert shop.ledger.charged() == 0
             assert not receipt.kitchen_started
-        assert not list(cluster.scheduler.story(f"order-{order.id}"))
+        assert not [entry for entry in cluster.scheduler.transition_log if order.id in str(entry[0])]
 
     asyncio.run(main())
 
@@ -238,7 +239,8 @@ def test_an_order_whose_future_dask_is_told_to_cancel_is_undone(client):
             task = place(shop, order)
             await all_are(OrderState.COOKING, shop, 1)
             await asyncio.to_thread(client.run, cluster_tasks.set_pace, pace=1000)
-            await asyncio.to_thread(Future(f"order-{order.id}", client).cancel, force=True)
+            (key,) = [key for key in client.futures if order.id in key]
+            await asyncio.to_thread(Future(key, client).cancel, force=True)
             with pytest.raises(ConnectionError, match="told to forget the order"):
                 await task
             assert [entry.step for entry in shop.ledger.entries()] == ["authorize", "capture", "refund"]
@@ -311,6 +313,93 @@ def test_ovens_are_few_on_each_worker(client):
             await asyncio.gather(*(shop.place_order(new_order(n)) for n in range(8)))
             assert most == 2
             assert shop.ovens_in_use == 0
+
+    asyncio.run(main())
+
+
+def test_an_order_cancelled_with_an_exception_of_the_notebook_keeps_that_very_object_and_the_line_of_its_kind(
+    client, notebook_class
+):
+    deadline = notebook_class(TimeoutError)("too late")
+
+    async def main():
+        async with ClusterPizzeria(client, pace=SLOW) as shop:
+            with CancellationTokenSource() as source:
+                task = place(shop, new_order(), source.token)
+                await all_are(OrderState.PAYING, shop, 1)
+                source.cancel(deadline)
+                receipt = await asyncio.wait_for(task, 30)
+            assert receipt.reason is deadline
+            assert receipt.lines[-1] == "🚫 Order cancelled by deadline."
+
+    asyncio.run(main())
+
+
+def test_orders_of_one_id_in_two_clients_pizzerias_are_both_served_and_a_cancel_of_one_is_not_one_of_the_other(
+    client, other_client
+):
+    async def main():
+        async with ClusterPizzeria(client, pace=SLOW) as mine, ClusterPizzeria(other_client, pace=SLOW) as theirs:
+            order = new_order()
+            with CancellationTokenSource() as source:
+                task, other_task = place(mine, order, source.token), place(theirs, order)
+                await all_are(OrderState.PAYING, mine, 1)
+                await all_are(OrderState.PAYING, theirs, 1)
+                source.cancel("mine")
+                assert (await asyncio.wait_for(task, 30)).status is OrderState.CANCELLED
+            async with ClusterPizzeria(client, pace=0) as another:
+                assert (await another.place_order(order)).status is OrderState.COMPLETED
+            assert [entry.step for entry in theirs.ledger.entries()] == ["authorize"]
+            assert not other_task.done()
+
+    asyncio.run(main())
+
+
+def test_an_id_that_is_under_way_in_another_pizzeria_of_the_client_is_refused_with_what_to_do(client):
+    async def main():
+        order = new_order()
+        async with ClusterPizzeria(client, pace=SLOW) as shop, ClusterPizzeria(client, pace=0) as second:
+            task = place(shop, order)
+            await all_are(OrderState.PAYING, shop, 1)
+            with pytest.raises(ValueError, match=f"order {order.id} is under way in another pizzeria .* a new Order"):
+                await second.place_order(order)
+            assert second.ledger.entries() == []
+            assert not task.done()
+
+    asyncio.run(main())
+
+
+def test_after_a_lost_connection_the_pizzeria_undoes_what_was_under_way_and_serves_the_next_order(
+    other_client, cut_off
+):
+    async def main():
+        async with ClusterPizzeria(other_client, pace=SLOW) as shop:
+            task = place(shop, new_order())
+            await all_are(OrderState.PAYING, shop, 1)
+            await asyncio.to_thread(cut_off, other_client)
+            with pytest.raises(ConnectionError, match="the cluster has gone"):
+                await asyncio.wait_for(task, 30)
+            assert [entry.step for entry in shop.ledger.entries()] == ["authorize", "void"]
+            shop.pace = 0
+            receipt = await asyncio.wait_for(shop.place_order(new_order()), 30)
+            assert receipt.status is OrderState.COMPLETED
+
+    asyncio.run(main())
+
+
+def test_an_order_that_reaches_a_worker_after_its_branch_has_closed_says_why_it_is_not_served(client):
+    task = client.submit(serve_order, new_order(), CancellationToken.none, branch="closed", pace=0, pure=False)
+    with pytest.raises(
+        ConnectionError, match=r"no branch is open here for order .*: the client that placed it was cut"
+    ):
+        task.result(timeout=30)
+
+
+def test_a_pizzeria_that_lost_its_connection_can_be_closed(other_client, cut_off):
+    async def main():
+        async with ClusterPizzeria(other_client, pace=0) as shop:
+            await shop.place_order(new_order())
+            await asyncio.to_thread(cut_off, other_client)
 
     asyncio.run(main())
 

@@ -1,6 +1,9 @@
 import asyncio
 import gc
 import pickle
+import socket
+import sys
+import types
 
 import cluster_tasks
 import pytest
@@ -14,6 +17,16 @@ from pizzeria.cluster import ClusterTokenSource
 def source(client):
     with ClusterTokenSource(client) as source:
         yield source
+
+
+class Unpicklable(Exception):
+    def __reduce__(self):
+        raise TypeError("not this one")
+
+
+class Speechless(Unpicklable):
+    def __str__(self):
+        raise RuntimeError("no words")
 
 
 def submit_waiting(client, directory, number, token):
@@ -89,6 +102,48 @@ def test_a_token_cancelled_while_its_task_waits_on_the_scheduler_runs_nothing(cl
     source.dispose()
 
 
+def put_away(source):
+    source.dispose()
+
+
+def dropped(source):
+    """Only the caller had it."""
+
+
+@pytest.mark.parametrize("leave", [put_away, dropped])
+def test_a_task_that_waits_for_a_source_nobody_has_any_more_gets_an_error_and_does_not_wait_for_ever(
+    client, tmp_path, until, leave
+):
+    sources = [ClusterTokenSource(client)]
+    tasks = submit_waiting(client, tmp_path, 2, sources[0].token)
+    until(lambda: len(list(tmp_path.iterdir())) == 2)
+    leave(sources.pop())
+    gc.collect()
+    assert [type(task.exception(timeout=30)) for task in tasks] == [ObjectDisposedError] * 2
+
+
+def test_a_token_that_is_sent_after_its_source_was_put_away_arrives_put_away(client, tmp_path):
+    with ClusterTokenSource(client) as source:
+        token = source.token
+    task = client.submit(cluster_tasks.wait_for_cancel, tmp_path, 0, token, pure=False)
+    assert isinstance(task.exception(timeout=30), ObjectDisposedError)
+
+
+def test_a_token_that_was_put_away_before_its_task_began_arrives_put_away(client, tmp_path):
+    gate = client.submit(cluster_tasks.hold, tmp_path, pure=False)
+    with ClusterTokenSource(client) as source:
+        task = client.submit(cluster_tasks.wait_for_gate, source.token, gate, pure=False)
+    (tmp_path / "open").touch()
+    assert isinstance(task.exception(timeout=30), ObjectDisposedError)
+
+
+def test_a_callback_that_a_task_left_on_a_token_goes_with_the_source(client, until):
+    with ClusterTokenSource(client) as source:
+        client.submit(cluster_tasks.listen, source.token, pure=False).result()
+        assert any(source.name in names for names in client.run(cluster_tasks.tokens).values())
+    until(lambda: not any(source.name in names for names in client.run(cluster_tasks.tokens).values()))
+
+
 def test_a_worker_that_joins_later_hears_of_cancels(client, source, tmp_path, until, late_worker):
     late = {"late": 1}  # only that worker has it
     early = client.submit(cluster_tasks.run_nothing_if_canceled, source.token, tmp_path, pure=False, resources=late)
@@ -122,6 +177,68 @@ def test_when_a_client_leaves_its_tasks_are_cancelled(cluster, tmp_path, until):
     del task
 
 
+def test_when_a_client_leaves_tasks_whose_token_another_shares_go_on(cluster, client, tmp_path, until):
+    address = next(iter(client.scheduler_info(n_workers=-1)["workers"]))
+
+    def submit_to_it(client, function, *arguments):
+        return client.submit(function, *arguments, pure=False, workers=[address])
+
+    with Client(cluster, set_as_default=False) as leaving:
+        first = ClusterTokenSource(leaving)
+        theirs = submit_to_it(leaving, cluster_tasks.say_when_canceled, tmp_path, first.token)
+        until((tmp_path / "running").exists)
+        source = ClusterTokenSource(client, first.name)
+        ours = submit_to_it(client, cluster_tasks.wait_for_cancel, tmp_path, 0, source.token)
+        until((tmp_path / "0").exists)
+    until(lambda: leaving.id not in client.run_on_scheduler(cluster_tasks.clients))
+    with ClusterTokenSource(client) as later:  # what the worker was told before, it has heard before this one's cancel
+        last = submit_to_it(client, cluster_tasks.wait_for_cancel, tmp_path, 1, later.token)
+        until((tmp_path / "1").exists)
+        later.cancel()
+        last.result(timeout=30)
+    source.cancel("ours")
+    assert ours.result(timeout=30)[2] == "ours"
+    source.dispose()
+    first.dispose()
+    del theirs
+
+
+def test_after_a_lost_connection_tokens_can_be_sent_and_cancelled_as_before(other_client, cut_off, tmp_path, until):
+    with ClusterTokenSource(other_client) as old, ClusterTokenSource(other_client) as canceled:
+        canceled.cancel("before")
+        waiting = other_client.submit(cluster_tasks.say_when_canceled, tmp_path, old.token, pure=False)
+        until(lambda: (tmp_path / "running").exists())
+        cut_off(other_client)
+        until(lambda: (tmp_path / "ConnectionError").exists())  # whoever waits is told: nobody will ask for its result
+        with ClusterTokenSource(other_client) as new:
+            for number, source in enumerate([old, new]):
+                task = other_client.submit(cluster_tasks.wait_for_cancel, tmp_path, number, source.token, pure=False)
+                until((tmp_path / str(number)).exists)
+                assert source.cancel("after")
+                assert task.result(timeout=30)[1:3] == (True, "after")
+        with ClusterTokenSource(other_client, "x"):
+            assert canceled.name in other_client.run_on_scheduler(cluster_tasks.shared)
+        del waiting
+
+
+def test_after_its_scheduler_was_killed_and_started_again_a_client_shares_tokens_with_the_new_one(
+    killed_cluster, tmp_path, until
+):
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with killed_cluster(port):
+        client = Client(f"tcp://127.0.0.1:{port}", set_as_default=False, timeout=30)
+        old = ClusterTokenSource(client)
+    with killed_cluster(port), client, ClusterTokenSource(client) as new:
+        for number, source in enumerate([old, new]):
+            task = client.submit(cluster_tasks.wait_for_cancel, tmp_path, number, source.token, pure=False)
+            until((tmp_path / str(number)).exists)
+            assert source.cancel("after")
+            assert task.result(timeout=30)[1:3] == (True, "after")
+        assert set(client.run_on_scheduler(cluster_tasks.shared)) == {old.name, new.name}
+        old.dispose()
+
+
 def test_a_failing_callback_harms_neither_the_worker_nor_the_next_cancel(client, source, tmp_path, until):
     address = next(iter(client.scheduler_info(n_workers=-1)["workers"]))
     task = client.submit(cluster_tasks.wait_with_bad_callback, tmp_path, source.token, pure=False, workers=[address])
@@ -136,13 +253,46 @@ def test_a_failing_callback_harms_neither_the_worker_nor_the_next_cancel(client,
 
 
 def test_a_reason_that_cannot_be_pickled_arrives_as_its_text(client, source, tmp_path, until):
-    class Local(Exception):
-        pass
-
     (task,) = submit_waiting(client, tmp_path, 1, source.token)
     until(lambda: (tmp_path / "0").exists())
-    source.cancel(Local("why not"))
+    source.cancel(Unpicklable("why not"))
     assert task.result()[2] == "why not"
+
+
+def test_a_reason_with_neither_pickle_nor_text_cancels_all_the_same(client, source, tmp_path, until):
+    (task,) = submit_waiting(client, tmp_path, 1, source.token)
+    until(lambda: (tmp_path / "0").exists())
+    assert source.cancel(Speechless())
+    assert task.result(timeout=30)[2] == "<Speechless>"
+
+
+def test_a_reason_of_a_class_that_the_notebook_defines_arrives_as_itself(
+    client, source, tmp_path, until, notebook_class
+):
+    (task,) = submit_waiting(client, tmp_path, 1, source.token)
+    until(lambda: (tmp_path / "0").exists())
+    source.cancel(notebook_class(TimeoutError)("too late"))
+    reason = task.result(timeout=30)[2]
+    assert isinstance(reason, TimeoutError)
+    assert reason.args == ("too late",)
+
+
+def test_a_reason_of_a_class_that_the_workers_do_not_have_arrives_as_its_text(
+    client, source, tmp_path, until, monkeypatch
+):
+    only_here = types.ModuleType("only_here")
+    only_here.Strange = type("Strange", (Exception,), {"__module__": "only_here"})
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
+    (task,) = submit_waiting(client, tmp_path, 1, source.token)
+    until(lambda: (tmp_path / "0").exists())
+    source.cancel(only_here.Strange("not known there"))
+    assert task.result(timeout=30)[2] == "not known there"
+
+
+def test_in_a_task_a_cancelled_token_is_its_own_origin_as_at_home(client, source):
+    source.cancel()
+    assert source.token.origin == source.token
+    assert client.submit(cluster_tasks.is_its_own_origin, source.token, pure=False).result(timeout=30)
 
 
 def test_an_error_that_a_task_raises_with_the_token_says_why(client, source):
@@ -202,6 +352,42 @@ def test_a_client_has_one_source_a_name(client, source):
     with pytest.raises(ValueError, match=f"has a source named '{source.name}' already"):
         ClusterTokenSource(client, source.name)
     assert not source.is_cancellation_requested
+
+
+@pytest.mark.parametrize("raised", [ModuleNotFoundError, Exception], ids=["by the scheduler", "by a worker"])
+def test_a_cluster_without_the_packages_says_what_to_install_and_can_be_used_when_that_is_done(
+    other_client, monkeypatch, raised
+):
+    async def lacking(_):
+        raise raised("No module named 'pizzeria'")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(other_client, "run_on_scheduler", lacking)
+        with pytest.raises(RuntimeError, match=r"No module named 'pizzeria'\. Install this course's packages on"):
+            ClusterTokenSource(other_client)
+    with ClusterTokenSource(other_client) as source:
+        assert source.cancel()
+
+
+@pytest.mark.parametrize("used_before", [True, False])
+def test_a_closed_client_is_refused_with_what_to_do(cluster, used_before):
+    with Client(cluster, set_as_default=False) as closed:
+        if used_before:
+            ClusterTokenSource(closed).dispose()
+    with pytest.raises(ConnectionError, match=r"the client is closed: .* Make a new Client"):
+        ClusterTokenSource(closed)
+
+
+def test_a_name_that_is_no_text_is_refused(client):
+    with pytest.raises(TypeError, match="name must be text, or None for a new one, not 5"):
+        ClusterTokenSource(client, 5)
+
+
+@pytest.mark.parametrize("pure", [True, False])
+def test_a_source_that_is_sent_in_place_of_its_token_says_what_to_send(client, source, pure):
+    with pytest.raises(TypeError) as raised:
+        client.submit(cluster_tasks.raise_canceled, source, pure=pure)
+    assert "Pass its token on: source.token" in str(raised.value.__cause__)
 
 
 def test_what_is_no_client_is_refused():

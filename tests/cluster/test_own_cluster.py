@@ -40,9 +40,25 @@ os.kill(os.getpid(), signal.SIGKILL)
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
 
 
-def test_one_that_does_not_start_says_why():
-    with pytest.raises(RuntimeError, match=r"(?s)did not start. It said: .*failed to start"):
-        OwnCluster(workers=1, orders_at_once=-1)
+def test_one_that_does_not_start_says_why(tmp_path, monkeypatch):
+    (tmp_path / "distributed.py").write_text("raise OSError('no port is free')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match=r"(?s)did not start. It said: .*no port is free"):
+        OwnCluster(workers=1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "error", "words"),
+    [
+        ({"workers": "2"}, TypeError, "workers must be a whole number, not '2'"),
+        ({"workers": True}, TypeError, "workers must be a whole number, not True"),
+        ({"workers": 0}, ValueError, "workers must be at least 1, not 0"),
+        ({"orders_at_once": -1}, ValueError, "orders_at_once must be at least 1, not -1"),
+    ],
+)
+def test_numbers_that_make_no_cluster_are_refused(numbers, error, words):
+    with pytest.raises(error, match=words):
+        OwnCluster(**numbers).close()
 
 
 def test_a_token_put_away_after_its_cancel_runs_nothing_of_what_waits_on_a_scheduler_elsewhere(

@@ -10,7 +10,6 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from cancellation import CancellationToken
 from pizzeria.bank import Bank
-from pizzeria.cluster import travel
 from pizzeria.cluster.switchboard import OP, Receiver
 from pizzeria.cluster.telephone import Telephone
 from pizzeria.events import CancelRequested, Event, Money, StateChanged
@@ -72,10 +71,7 @@ class Branch(WorkerPlugin):
     def _pass_on(self, event: Event) -> None:
         if isinstance(event, CancelRequested):  # that is told where it was requested
             return
-        event = replace(event, at=event.at + self._late)
-        if isinstance(event, StateChanged) and event.state is OrderState.FAILED:
-            event.reason = travel.unpack(travel.pack(event.reason))  # as text, where it cannot be pickled
-        self._desk.tell(event)
+        self._desk.tell(replace(event, at=event.at + self._late))
 
 
 class _Services(Pizzeria):
@@ -91,4 +87,7 @@ class _Services(Pizzeria):
 
 async def serve_order(order: Order, token: CancellationToken, branch: str, pace: float) -> None:
     """The task. As a coroutine it runs on the worker's event loop, beside all others of that worker."""
-    await cast(Branch, get_worker().plugins[branch]).serve(order, token, pace)
+    plugin = get_worker().plugins.get(branch)
+    if plugin is None:
+        raise ConnectionError(f"no branch is open here for order {order.id}: the client that placed it was cut off")
+    await cast(Branch, plugin).serve(order, token, pace)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from pizzeria.events import Event
+from cancellation import CancellationToken
+from pizzeria.cluster import travel
+from pizzeria.events import Event, StateChanged
 from pizzeria.ledger import Entry, Ledger, LedgerError
-from pizzeria.order import Order
+from pizzeria.order import Order, OrderState
 
 TAKEN_OVER = "🔁 Its worker was lost. Another one begins anew..."
 
@@ -17,6 +19,7 @@ TAKEN_OVER = "🔁 Its worker was lost. Another one begins anew..."
 @dataclass(slots=True)
 class _Case:
     order: Order
+    token: CancellationToken
     attempt: str | None = None  # the newest worker's; None: none has begun
 
 
@@ -34,8 +37,9 @@ class Desk:
     say: Callable[[Order, str], Event]
     _cases: dict[str, _Case] = field(default_factory=dict)
 
-    def expect(self, order: Order) -> None:
-        self._cases[order.id] = _Case(order)
+    def expect(self, order: Order, token: CancellationToken) -> None:
+        """`token`: with which the order is cancelled."""
+        self._cases[order.id] = _Case(order, token)
 
     def close(self, order_id: str) -> None:
         """From now on no worker can do anything for it."""
@@ -55,7 +59,7 @@ class Desk:
         answers: list[tuple[int, object]] = []
         for kind, *message in pickle.loads(data):
             if kind == "event":
-                events.append(message[0])
+                events.append(self._read(message[0]))
             else:
                 number, *call = message
                 answers.append((number, self._try(events, *call)))
@@ -63,6 +67,15 @@ class Desk:
             self.answer(worker, pickle.dumps(answers))
         if events:
             self.publish(events)
+
+    def _read(self, event: Event) -> Event:
+        if isinstance(event, StateChanged) and event.reason is not None:
+            case = self._cases.get(event.order.id)
+            if event.state is OrderState.CANCELLED and case is not None:
+                event.reason = case.token.reason  # the very object; what came home is a copy
+            else:
+                event.reason = travel.unpack(cast(bytes, event.reason))
+        return event
 
     def _try(self, events: list[Event], order_id: str, attempt: str, step: str, arguments: tuple[Any, ...]) -> object:
         try:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from distributed import Client
 from distributed.comm.core import CommClosedError
 
-from cancellation import CancellationTokenSource
+from cancellation import CancellationTokenSource, ObjectDisposedError
 from pizzeria.cluster import travel
 from pizzeria.cluster.switchboard import OP, install
 
@@ -31,8 +31,17 @@ def line_of(client: Client) -> Line:
         return _lines[client]
 
 
+def raise_if_closed(client: Client) -> None:
+    if client.status in ("closing", "closed"):
+        raise ConnectionError("the client is closed: its workers cannot be reached any more. Make a new Client")
+
+
 class Line:
-    """Messages go out in the order in which they were given, those of one moment together. Thread-safe."""
+    """Messages go out in the order in which they were given, those of one moment together. Thread-safe.
+
+    When Dask has lost the connection and made a new one, maybe to a new scheduler, the line opens anew: the scheduler
+    hears again which tokens there are. The channels are closed then, as the plugins at their other ends have gone.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = weakref.ref(cast(Any, client))  # distributed has types for half of it
@@ -40,36 +49,81 @@ class Line:
         self._outbox: deque[tuple[str, object]] = deque()
         self.is_open = False
         self._opening: asyncio.Task[None] | None = None
-        self.sources: weakref.WeakValueDictionary[str, CancellationTokenSource] = weakref.WeakValueDictionary()
+        self.sources: dict[str, CancellationTokenSource] = {}  # by name, those that are not put away
         self.channels: dict[str, Callable[[str, bytes], object]] = {}  # called with a worker's address and its words
-        self._loop.add_callback(self._start)
 
     async def ready(self) -> None:
-        """Wait until all workers can hear. Await it on the client's loop."""
+        """Wait until all workers can hear. Await it on the client's loop. `ConnectionError` if the client is closed."""
         await asyncio.shield(self._start())
+        if not self.is_open and (client := self._client()) is not None:
+            raise_if_closed(client)
 
     def send(self, kind: str, message: object) -> None:
-        self._outbox.append((kind, message))
-        self._loop.add_callback(self._flush)
+        # It takes its turn among what Dask was told to send: no token is put away before a task that has it is sent.
+        self._loop.add_callback(self._post, kind, message)
 
     def tell_worker(self, worker: str, channel: str, data: bytes) -> None:
         self._send_now({"op": OP, "to": worker, "channel": channel, "data": data})
 
     def _start(self) -> asyncio.Task[None]:
-        if self._opening is None:
+        if self._opening is None or (self._opening.done() and not self.is_open):
             self._opening = asyncio.ensure_future(self._install())
         return self._opening
 
     async def _install(self) -> None:
         client = self._client()
-        if client is not None:
-            client._stream_handlers[OP] = self._heard
+        if client is None or client.status in ("closing", "closed"):
+            return
+        client._stream_handlers[OP] = self._heard
+        client._reconnect = self._reconnect
+        try:
             await client.run_on_scheduler(install)
-            self.is_open = True
-            self._flush()
+        except OSError:  # of the connection, not of what is at its other end
+            raise
+        except Exception as error:  # Dask passes on what a worker raises as a bare Exception with its text
+            raise RuntimeError(
+                f"the cluster cannot hear of cancels: {error}. Install this course's packages on its scheduler and on "
+                "every worker, in the versions that are here"
+            ) from error
+        self.is_open = True
+        self._flush()
+
+    async def _reconnect(self) -> None:
+        """What Dask does when the connection is lost; then the line opens anew."""
+        client = self._client()
+        assert client is not None  # it calls this
+        self.is_open = False
+        self.channels.clear()
+        tried = asyncio.Event()
+        self._opening = asyncio.ensure_future(self._install_anew(tried))
+        try:
+            await type(client)._reconnect(client)
+        finally:
+            tried.set()
+
+    async def _install_anew(self, tried: asyncio.Event) -> None:
+        await tried.wait()
+        self._outbox.extendleft(reversed(self._known()))
+        await self._install()
+
+    def _known(self) -> list[tuple[str, object]]:
+        """What a scheduler must hear that knows nothing of this client."""
+        known: list[tuple[str, object]] = []
+        for name, source in list(self.sources.items()):
+            with suppress(ObjectDisposedError):  # at this moment
+                token = source.token
+                known.append(("opened", name))
+                if token.is_cancellation_requested:
+                    known.append(("canceled", (name, travel.pack(token.reason))))
+        return known
+
+    def _post(self, kind: str, message: object) -> None:
+        self._outbox.append((kind, message))
+        self._loop.add_callback(self._flush)
 
     def _flush(self) -> None:
         if not self.is_open:
+            self._start()
             return  # as soon as it is, all that waits goes out
         messages = [self._outbox.popleft() for _ in range(len(self._outbox))]
         for kind, group in groupby(messages, itemgetter(0)):

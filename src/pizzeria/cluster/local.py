@@ -14,14 +14,20 @@ class OwnCluster:
     """Starts Dask's `LocalCluster` in a process of its own, on ports that the system picks; `close` it, or use `with`.
 
     It ends when this process does, however that happens, and leaves no thread, port or process here. `workers`: how
-    many processes. `orders_at_once`: of each worker, in Dask's words its threads. `RuntimeError` if it does not start.
+    many processes. `orders_at_once`: of each worker, in Dask's words its threads. `TypeError` or `ValueError` for a
+    number that makes no cluster; `RuntimeError` if it does not start.
     """
 
     def __init__(self, workers: int = 2, orders_at_once: int = 1000) -> None:
+        for name, number in {"workers": workers, "orders_at_once": orders_at_once}.items():
+            if not isinstance(number, int) or isinstance(number, bool):
+                raise TypeError(f"{name} must be a whole number, not {number!r}")
+            if number < 1:
+                raise ValueError(f"{name} must be at least 1, not {number}")
         # What Dask logs; among a notebook's outputs it would be in the way.
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (closed with the cluster)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import serve; serve({workers:d}, {orders_at_once:d})"],
+            [sys.executable, "-c", f"from {__name__} import serve; serve({workers}, {orders_at_once})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

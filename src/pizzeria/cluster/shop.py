@@ -14,7 +14,7 @@ from distributed import Client
 from cancellation import CancellationToken
 from pizzeria.cluster.branch import Branch, serve_order
 from pizzeria.cluster.desk import Desk
-from pizzeria.cluster.line import line_of
+from pizzeria.cluster.line import line_of, raise_if_closed
 from pizzeria.cluster.source import ClusterTokenSource
 from pizzeria.cluster.switchboard import plugin_name
 from pizzeria.events import Event, Line, Money, StateChanged
@@ -35,7 +35,9 @@ class ClusterPizzeria(Pizzeria):
 
     An order whose worker is lost is begun anew by another, and charged once; after three lost workers Dask gives it
     up with a `KilledWorker` error, and it is undone. Another client can cancel an order, under its id:
-    `ClusterTokenSource(other_client, order.id).cancel()`. When the client leaves, its orders stop.
+    `ClusterTokenSource(other_client, order.id).cancel()`. When the client leaves, or loses its connection, its orders
+    stop; those placed after Dask has connected again are served as ever. Give ids that nobody else on the cluster
+    has, like those that an `Order` makes: whoever cancels by id cancels all orders of that id.
 
     Use it on one event loop, and `await close()` it, or put it in an `async with` block.
     """
@@ -52,8 +54,8 @@ class ClusterPizzeria(Pizzeria):
             raise TypeError(f"client must be a distributed.Client, not {client!r}")
         super().__init__(ledger, ovens, pace, heeds_token)
         self._client: Any = client  # distributed has types for half of it
-        self._name = plugin_name(client.id, uuid4().hex)  # of its branches
-        self._branches = Branch(self._name, client.id, ovens, time.time())
+        self._opened = time.time()
+        self._name = ""  # of its branches: new ones each time they are opened
         self._line = line_of(client)
         self._desk = Desk(self.ledger, self._answer, self._pass_on, self._note)
         self._opening: asyncio.Task[None] | None = None  # on the client's loop, as is all that follows
@@ -85,14 +87,28 @@ class ClusterPizzeria(Pizzeria):
         if token.is_cancellation_requested or self.ledger.entries(order.id):
             await super()._serve(order, token)  # undone, or refused: no worker is needed for that
             return
-        if self._client.status in ("closing", "closed"):
-            raise ConnectionError("the client is closed: its workers cannot be reached any more")
+        raise_if_closed(self._client)
         self._loop = asyncio.get_running_loop()
-        with ClusterTokenSource(self._client, order.id) as stop:
-            with token.unsafe_register(lambda: stop.cancel(token.reason)):
+        if not self._line.is_open:
+            await self._on_clients_loop(self._line.ready())  # else a source would wait for it, and block this loop
+        # Two sources: whoever knows the id may cancel, but one who has the same id for another order does not.
+        with self._source_by_id(order) as by_id, ClusterTokenSource(self._client) as stop:
+            with (
+                by_id.token.unsafe_register(lambda: stop.cancel(by_id.token.reason)),
+                token.unsafe_register(lambda: stop.cancel(token.reason)),
+            ):
                 done = await self._by_a_worker(order, stop)
             if not done:
                 await super()._serve(order, stop.token)
+
+    def _source_by_id(self, order: Order) -> ClusterTokenSource:
+        try:
+            return ClusterTokenSource(self._client, order.id)
+        except ValueError as error:
+            raise ValueError(
+                f"order {order.id} is under way in another pizzeria of this client, or a token source here has its "
+                "name; make a new Order for another pizza"
+            ) from error
 
     async def _by_a_worker(self, order: Order, stop: ClusterTokenSource) -> bool:
         """False if it was cancelled before a worker had begun it."""
@@ -131,23 +147,27 @@ class ClusterPizzeria(Pizzeria):
 
     # From here on: on the client's loop.
 
-    async def _open_branches(self) -> None:
-        await self._line.ready()
-        self._line.channels[self._name] = self._desk.hear
-        await self._client.register_plugin(self._branches)
-
-    async def _close_branches(self) -> None:
-        if self._opening is not None:
-            with suppress(OSError):  # a worker that is gone has nothing to put away
-                await self._client.unregister_worker_plugin(self._name)
-        self._opening = None
-        self._line.channels.pop(self._name, None)
-
-    async def _submit_and_wait(self, order: Order, token: CancellationToken) -> bool:
-        if self._opening is None:
+    async def _branches(self) -> None:
+        """Open them, if they are not: never yet, or they were closed when the connection was lost."""
+        if self._opening is None or (self._opening.done() and self._name not in self._line.channels):
             self._opening = asyncio.ensure_future(self._open_branches())
         await asyncio.shield(self._opening)
-        self._desk.expect(order)
+
+    async def _open_branches(self) -> None:
+        await self._line.ready()
+        self._name = plugin_name(self._client.id, uuid4().hex)
+        await self._client.register_plugin(Branch(self._name, self._client.id, self.ovens, self._opened))
+        self._line.channels[self._name] = self._desk.hear
+
+    async def _close_branches(self) -> None:
+        if self._line.channels.pop(self._name, None) is not None:
+            with suppress(OSError, ValueError):  # what is gone, a worker or the branches, has nothing to put away
+                await self._client.unregister_worker_plugin(self._name)
+        self._opening = None
+
+    async def _submit_and_wait(self, order: Order, token: CancellationToken) -> bool:
+        await self._branches()
+        self._desk.expect(order, token)
         future = await self._submit(order, token)
         end = asyncio.ensure_future(future.exception())
         taken_back = False
@@ -194,7 +214,7 @@ class ClusterPizzeria(Pizzeria):
             tokens,
             branch=self._name,
             pace=self.pace,
-            key=[f"order-{order.id}" for order in orders],
+            key=[f"order-{order.id}-{uuid4().hex}" for order in orders],  # the id need not be the cluster's only one
             pure=False,
         )
         for submitted, future in zip(waiting, futures, strict=True):

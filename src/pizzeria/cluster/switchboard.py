@@ -42,9 +42,13 @@ class Switchboard(SchedulerPlugin):
         self._tidying: set[asyncio.Task[None]] = set()
         scheduler.stream_handlers[OP] = self._heard
         scheduler.add_plugin(self, name=OP)
-        self.ready = asyncio.ensure_future(
-            scheduler.register_worker_plugin(None, pickle.dumps(Receiver()), name=OP, idempotent=True)
-        )
+        self._registering: asyncio.Task[None] | None = None
+
+    async def ready(self) -> None:
+        """Wait until all workers can hear. Where that failed, the next one who asks tries again."""
+        if self._registering is None:
+            self._registering = asyncio.ensure_future(self._register())
+        await asyncio.shield(self._registering)
 
     def shared(self) -> list[str]:
         """The names of the tokens that are not put away yet; for tests and the curious."""
@@ -57,16 +61,24 @@ class Switchboard(SchedulerPlugin):
             scheduler.worker_send(worker, {"op": OP, "canceled": canceled})
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
-        """Its orders stop: nobody waits for them any more. Its plugins go."""
+        """Its orders stop: nobody waits for them any more. Its plugins go. What others share with it stays."""
         reason = travel.pack(ConnectionError("the client that placed it has gone"))
-        travel.abandon(client, reason)
-        self._tell_workers(left=(client, reason))
         mine = [name for name, shared in self._shared.items() if client in shared.clients]
-        self._heard(client=client, closed=mine)
+        self._cancel(client, [(name, reason) for name in mine if self._shared[name].clients == {client}])
+        self._tell_workers(left=client)
+        self._close(client, mine)
         for name in [name for name in scheduler.worker_plugins if name.startswith(plugin_name(client))]:
             task = asyncio.ensure_future(self._unregister(name))
             self._tidying.add(task)
             task.add_done_callback(self._tidying.discard)
+
+    async def _register(self) -> None:
+        try:
+            await self._scheduler.register_worker_plugin(None, pickle.dumps(Receiver()), name=OP, idempotent=True)
+        except BaseException:
+            self._registering = None
+            self._scheduler.worker_plugins.pop(OP, None)  # else Dask takes it for registered
+            raise
 
     async def _unregister(self, name: str) -> None:
         with suppress(OSError, ValueError):  # of a worker that goes at this moment, or of one who was faster
@@ -130,8 +142,7 @@ class Switchboard(SchedulerPlugin):
             shared.clients.discard(client)
             if not shared.clients:
                 del self._shared[name]
-                if shared.reason is not None:
-                    done.append(name)
+                done.append(name)
         if done:
             travel.forget(done)
             self._tell_workers(forgotten=done)
@@ -145,7 +156,7 @@ async def install(dask_scheduler: Scheduler) -> None:
     """Run on the scheduler by each client that shares tokens: when it returns, all workers can hear of cancels."""
     if OP not in dask_scheduler.extensions:
         dask_scheduler.extensions[OP] = Switchboard(dask_scheduler)
-    await dask_scheduler.extensions[OP].ready
+    await dask_scheduler.extensions[OP].ready()
 
 
 class Receiver(WorkerPlugin):
@@ -173,7 +184,7 @@ class Receiver(WorkerPlugin):
         *,
         canceled: Iterable[tuple[str, bytes]] = (),
         forgotten: Iterable[str] = (),
-        left: tuple[str, bytes] | None = None,
+        left: str | None = None,
         channel: str = "",
         data: bytes = b"",
         **_: Any,
@@ -181,9 +192,7 @@ class Receiver(WorkerPlugin):
         for name, reason in canceled:
             travel.cancel(name, reason)
         travel.forget(forgotten)
-        if left is not None:
-            travel.abandon(*left)
-            for mine in [one for one, client in self._clients.items() if client == left[0]]:
-                self.channels[mine](None)
+        for mine in [one for one, client in self._clients.items() if client == left]:
+            self.channels[mine](None)
         if channel in self.channels:
             self.channels[channel](data)

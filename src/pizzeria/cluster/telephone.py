@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import pickle
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +13,9 @@ from distributed import Worker
 from distributed.core import Status
 
 from pizzeria.bank import Bank
+from pizzeria.cluster import travel
 from pizzeria.cluster.switchboard import OP
-from pizzeria.events import Event
+from pizzeria.events import Event, StateChanged
 from pizzeria.ledger import Entry
 
 
@@ -64,6 +66,8 @@ class Telephone(Bank):
 
     def tell(self, event: Event) -> None:
         """Pass an event on to the client's readers."""
+        if isinstance(event, StateChanged) and event.reason is not None:
+            event = replace(event, reason=travel.pack(event.reason))  # as a token's reason travels
         self._post("event", event)
 
     def flush(self) -> None:

@@ -2,7 +2,8 @@
 
 A pickled token is its name and whether it is cancelled so far. In each process there is one token a name: all tasks
 of a worker share it, and one message cancels it for all of them. It goes with the last task that has it: Dask keeps
-a task's arguments until its future is released.
+a task's arguments until its future is released. Once nobody can cancel it any more, it is put away like any other
+token: whoever waits for it gets `ObjectDisposedError`.
 """
 
 from __future__ import annotations
@@ -14,51 +15,57 @@ import threading
 import weakref
 from collections.abc import Iterable
 
-from cancellation import CancellationToken, CancellationTokenSource
+import cloudpickle  # type: ignore[import-untyped]  # Dask's own pickle
+
+from cancellation import CancellationToken, CancellationTokenSource, ObjectDisposedError
+from cancellation.errors import in_words
 
 _logger = logging.getLogger(__name__)
 _CANCELED = CancellationToken(canceled=True)
+with CancellationTokenSource() as _source:
+    _PUT_AWAY = _source.token
 
 _lock = threading.RLock()  # re-entrant: the garbage collector may drop a token anywhere
-_names: weakref.WeakKeyDictionary[CancellationToken, tuple[str, str]] = weakref.WeakKeyDictionary()  # and clients
+_names: weakref.WeakKeyDictionary[CancellationToken, str] = weakref.WeakKeyDictionary()
 _here: weakref.WeakValueDictionary[str, CancellationToken] = weakref.WeakValueDictionary()  # by name
-_arrived: dict[str, tuple[str, CancellationTokenSource]] = {}  # what cancels a token that came from elsewhere
+_arrived: dict[str, CancellationTokenSource] = {}  # of the tokens here that came from elsewhere: their parents
 _canceled: dict[str, bytes] = {}  # by name, with packed reason; also where no such token has arrived, or not yet
 
 
-def enable(token: CancellationToken, name: str, client: str) -> None:
-    """Let `token` be pickled from now on, under `name`; `client` is the id of the one who made it."""
+def enable(token: CancellationToken, name: str) -> None:
+    """Let `token` be pickled from now on, under `name`."""
     with _lock:
-        _names[token] = name, client
+        _names[token] = name
         _here.setdefault(name, token)
+
+
+def withdraw(token: CancellationToken, name: str) -> None:
+    """The source of `token` is put away in this process: what arrives under its name is another's."""
+    with _lock:
+        if _here.get(name) is token:
+            del _here[name]
 
 
 def cancel(name: str, reason: bytes) -> None:
     """The token of that name is cancelled: what has arrived of it, and what will."""
     with _lock:
         _canceled[name] = reason
-        _, source = _arrived.get(name, ("", None))
-    if source is not None:
+        token = _here.get(name) if name in _arrived else None
+    if token is not None:
         try:
-            source.cancel(unpack(reason))
+            _source_of(token).cancel(unpack(reason))
         except BaseExceptionGroup:  # it comes over the line on which all other messages come: that must not break
             _logger.exception("a callback failed when the token %s was cancelled", name)
 
 
 def forget(names: Iterable[str]) -> None:
-    """Nobody will send these tokens any more."""
-    with _lock:
-        for name in names:
+    """Nobody will cancel these tokens, or send them, any more: what has arrived of them is put away."""
+    for name in names:
+        with _lock:
             _canceled.pop(name, None)
-
-
-def abandon(client: str, reason: bytes) -> None:
-    """Cancel all tokens of a client that has gone."""
-    with _lock:
-        left_behind = [name for name, (owner, _) in _arrived.items() if owner == client]
-    for name in left_behind:
-        cancel(name, reason)
-    forget(left_behind)
+            token = _here.pop(name, None) if _arrived.pop(name, None) is not None else None
+        if token is not None:
+            _source_of(token).dispose()
 
 
 def arrived() -> list[str]:
@@ -72,53 +79,73 @@ def remembered() -> list[str]:
 
 
 def pack(reason: object) -> bytes:
-    """For the wire. A reason that cannot be pickled arrives as its text."""
+    """For the wire. Never fails: a reason that cannot be pickled here, or read there, arrives as its text."""
     try:
-        return pickle.dumps(reason)
+        pickled = cloudpickle.dumps(reason)  # it takes the class along where that is a notebook's own
     except Exception:  # pickle has no common error
-        return pickle.dumps(str(reason))
+        pickled = None
+    return pickle.dumps((pickled, in_words(reason)))
 
 
 def unpack(reason: bytes) -> object:
-    try:
-        return pickle.loads(reason)
-    except Exception as error:  # of a class that this process does not have
-        return f"a reason that cannot be read here ({error})"
+    pickled, text = pickle.loads(reason)
+    if pickled is not None:
+        try:
+            return pickle.loads(pickled)
+        except Exception:  # of a class that this process does not have
+            pass
+    return text
 
 
-def _arrive(name: str, client: str, reason: bytes | None) -> CancellationToken:
+def _arrive(name: str, reason: bytes | None) -> CancellationToken:
     with _lock:
         token = _here.get(name)
         if token is None:
-            source = CancellationTokenSource()
-            # A child: in use for as long as somebody holds it, or listens on it. Then it goes, and the source with it.
-            token = CancellationTokenSource.create_linked_token_source(source.token).token
-            _arrived[name] = client, source
-            weakref.finalize(token, _leave, name, source).atexit = False
-            enable(token, name, client)
+            parent = CancellationTokenSource()
+            # A child: in use for as long as somebody holds it, or listens on it. Then it goes, and the parent with it.
+            token = CancellationTokenSource.create_linked_token_source(parent.token).token
+            _arrived[name] = parent
+            weakref.finalize(token, _leave, name, parent).atexit = False
+            enable(token, name)
         reason = _canceled.get(name, reason)
-        source_here = _arrived.get(name)
-    if reason is not None and source_here is not None:
-        source_here[1].cancel(unpack(reason))  # it has no callbacks yet, or has been cancelled before
+        from_elsewhere = name in _arrived
+    if reason is not None and from_elsewhere:
+        _source_of(token).cancel(unpack(reason))  # it has no callbacks yet, or has been cancelled before
     return token
 
 
-def _leave(name: str, source: CancellationTokenSource) -> None:
+def _leave(name: str, parent: CancellationTokenSource) -> None:
     with _lock:
-        if name in _arrived and _arrived[name][1] is source:
+        if _arrived.get(name) is parent:
             del _arrived[name]
+
+
+def _source_of(token: CancellationToken) -> CancellationTokenSource:
+    """What cancels it, or puts it away. Made when needed: a source that was kept would keep its token."""
+    source = CancellationTokenSource()
+    source._made = token
+    return source
+
+
+def _arrive_put_away() -> CancellationToken:
+    return _PUT_AWAY
 
 
 def _reduce(token: CancellationToken) -> tuple[object, ...]:
     if token is CancellationToken.none or token is _CANCELED:
         return CancellationToken, (token is _CANCELED,)
+    if token is _PUT_AWAY:
+        return _arrive_put_away, ()
     if token not in _names:
         raise TypeError(
             "this CancellationToken cannot be pickled: it would never hear of a cancel in its old process. "
             "Take one from a pizzeria.cluster.ClusterTokenSource"
         )
-    name, client = _names[token]
-    return _arrive, (name, client, pack(token.reason) if token.is_cancellation_requested else None)
+    try:
+        canceled = token.wait(0)
+    except ObjectDisposedError:
+        return _arrive_put_away, ()
+    return _arrive, (_names[token], pack(token.reason) if canceled else None)
 
 
 copyreg.pickle(CancellationToken, _reduce)  # type: ignore[arg-type]  # the stub knows no constructor but the class
