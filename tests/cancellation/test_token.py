@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import copyreg
 import functools
 import pickle
 from collections.abc import Callable
@@ -217,6 +218,15 @@ class NeedsMore(Exception):
         self.request = request
 
 
+@pytest.fixture
+def plain_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask, where it is loaded, has tblib pickle all errors, each with its cause once more."""
+    for kind in list(copyreg.dispatch_table):
+        if issubclass(kind, BaseException):
+            monkeypatch.delitem(copyreg.dispatch_table, kind)
+
+
+@pytest.mark.usefixtures("plain_pickle")
 def test_a_reason_that_cannot_be_made_anew_arrives_as_its_text() -> None:
     source = CancellationTokenSource()
     source.cancel(NeedsMore("no answer", request="GET /"))
@@ -225,6 +235,7 @@ def test_a_reason_that_cannot_be_made_anew_arrives_as_its_text() -> None:
     assert str(again) == "The operation was canceled: no answer"
 
 
+@pytest.mark.usefixtures("plain_pickle")
 def test_a_long_chain_of_errors_as_reasons_is_pickled_without_growing_beyond_measure() -> None:
     error: BaseException = ValueError("the first")
     for _ in range(40):
