@@ -272,9 +272,88 @@ class Token:
         },
         loses={f"callbacks-{one}": "leaves a thread behind" for one in ("order", "once", "take-back", "errors")},
     ),
+    "one list of callbacks for all": Submission(
+        changes={
+            "callbacks": [
+                ("    def __init__(self):", "    _waiting = []\n\n    def __init__(self):"),
+                ("        self._waiting = []\n", "        pass\n"),
+            ]
+        },
+        loses={"callbacks-order": "The list belongs to the object (`self.`), not to its class"},
+    ),
+    "a group of one only": Submission(
+        changes={"callbacks": [("        if errors:\n", "        if len(errors) == 1:\n")]},
+        loses={"callbacks-errors": "three callbacks failed, and nobody heard of it"},
+    ),
+    "one list for all tokens": Submission(
+        answers={
+            "token": """
+class Token:
+    _waiting = []
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._cancelled = False
+
+    @property
+    def is_cancellation_requested(self):
+        return self._cancelled
+
+    def register(self, callback, *args):
+        with self._lock:
+            if not self._cancelled:
+                self._waiting.append((callback, args))
+                return
+        callback(*args)
+
+    def cancel(self):
+        with self._lock:
+            if self._cancelled:
+                return False
+            self._cancelled = True
+            waiting = self._waiting[::-1]
+            self._waiting.clear()
+        for callback, args in waiting:
+            callback(*args)
+        return True
+"""
+        },
+        loses={"token-late": 'what ran of another token: expected [], but saw ["another token\'s"]'},
+    ),
+    "a thread for each callback": Submission(
+        changes={
+            "token": [
+                (
+                    "        for callback, args in reversed(waiting):\n            callback(*args)\n",
+                    "        for callback, args in reversed(waiting):\n            thread = threading.Thread(target=callback, args=args)\n            thread.start()\n            thread.join()\n",
+                )
+            ]
+        },
+        loses={"token-late": "ran on the thread that cancelled: expected [True, True], but saw [False, True]"},
+    ),
 }
 
 RIGHT = {
+    "with helpers of common names": Submission(
+        answers={
+            "throw": """
+def begin(what):
+    return f"{what} was"
+
+
+def order(what):
+    return f"{begin(what)} cancelled"
+
+
+counter = order
+
+
+def throw_if_cancelled(signal, what):
+    if signal.is_cancellation_requested:
+        raise OperationCanceledError(counter(what))
+"""
+        }
+    ),
     "with an event and a dict": Submission(
         answers={
             "signal": """

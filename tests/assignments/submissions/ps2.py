@@ -89,6 +89,24 @@ async def prepare_meal(oven, token):
         changes={"prepare": [("    for _ in", "    raise KeyboardInterrupt\n    for _ in")]},
         loses=dict.fromkeys(_PREPARE, "it raised KeyboardInterrupt in `prepare_meal`"),
     ),
+    "a name that is not there, at the meal": Submission(
+        changes={"prepare": [("await oven.step()", "await ofen.step()")]},
+        loses={
+            "prepare-whole": "NameError",
+            "prepare-cancelled": "it raised NameError: name 'ofen' is not defined in `prepare_meal`, at `await ofen.step()`",
+        },
+    ),
+    "asyncio's error": Submission(
+        changes={
+            "prepare": [
+                (_LOOK, "        if token.is_cancellation_requested:\n            raise asyncio.CancelledError\n")
+            ]
+        },
+        loses={
+            "prepare-cancelled": "stopped, and raised CancelledError(). Its caller cannot tell. Let the token raise",
+            "prepare-before": "it was cancelled from the start, and raised CancelledError()",
+        },
+    ),
     "cleans up after a meal only": Submission(
         changes={
             "oven": [
@@ -99,7 +117,9 @@ async def prepare_meal(oven, token):
                 ("switch_off()", "switch_off()\n    return meal"),
             ]
         },
-        loses={"oven-cancelled": "the oven, when the cooking was cancelled: expected ['on', 'off'], but saw ['on']"},
+        loses={
+            "oven-cancelled": "the oven, when the token was cancelled while it cooked: expected ['on', 'off'], but saw ['on']"
+        },
     ),
     "cleans up after ordinary errors only": Submission(
         answers={
@@ -135,7 +155,37 @@ async def with_oven(oven, cook, token):
     ),
     "keeps the news to itself": Submission(
         changes={"oven": [("    finally:", "    except OperationCanceledError:\n        return None\n    finally:")]},
-        loses={"oven-cancelled": "the cooking was cancelled, and it returned None. Let the error pass"},
+        loses={"oven-cancelled": "the token was cancelled while it cooked, and it returned None. Let the error pass"},
+    ),
+    "cleans up unless it is cancelled": Submission(
+        changes={
+            "oven": [
+                (
+                    "        await oven.switch_off()\n",
+                    "        if not token.is_cancellation_requested:\n            await oven.switch_off()\n",
+                )
+            ]
+        },
+        loses={"oven-cancelled": "the token was cancelled while it cooked: expected ['on', 'off'], but saw ['on']"},
+    ),
+    "a cleanup that is cancelled": Submission(
+        changes={
+            "oven": [
+                (
+                    "        await oven.switch_off()\n",
+                    "        from cancellation import run_until_canceled\n\n        await run_until_canceled(oven.switch_off(), token)\n",
+                )
+            ]
+        },
+        loses={"oven-cancelled": "Switch it off in a `finally`, whatever the token says"},
+    ),
+    "a name that is not there, in the oven": Submission(
+        changes={"oven": [("    oven.switch_on()\n", "    logger.info('on')\n    oven.switch_on()\n")]},
+        loses={
+            "oven-meal": "NameError",
+            "oven-cancelled": "the token was cancelled while it cooked, and it raised NameError(\"name 'logger' is not",
+            "oven-never-on": "NameError",
+        },
     ),
     "switches on before it looks": Submission(
         changes={
@@ -233,6 +283,32 @@ async def with_oven(oven, cook, token):
     "notes the cancel and goes on": Submission(
         changes={"serve": [("        except OperationCanceledError:\n            raise\n", "")]},
         loses={"serve-token": "an OperationCanceledError is an Exception, so name it first"},
+    ),
+    "asks the token who cancelled": Submission(
+        answers={
+            "serve": """
+async def serve_all(guests, serve, note, token):
+    served = []
+    for guest in guests:
+        try:
+            await serve(guest, token)
+            served.append(guest)
+        except Exception as error:
+            if token.is_cancellation_requested:
+                raise
+            note(guest, error)
+    return served
+"""
+        },
+        loses={"serve-token": "though the token was not cancelled, and it returned []. Whoever cancelled, let it pass"},
+    ),
+    "a name that is not there, in the service": Submission(
+        changes={"serve": [("    served = []\n", "    served = []\n    logger.info(guests)\n")]},
+        loses={
+            "serve-failures": "NameError",
+            "serve-token": "it raised NameError: name 'logger' is not defined in `serve_all`, at `logger.info(guests)`",
+            "serve-task": "it raised NameError: name 'logger' is not defined in `serve_all`",
+        },
     ),
     "a bare except": Submission(
         changes={
@@ -343,6 +419,32 @@ async def serve_all(guests, serve, note, token):
     return served
 """,
         },
+    ),
+    "with helpers of common names": Submission(
+        answers={
+            "oven": """
+class Oven:
+    def __init__(self, oven):
+        self.oven = oven
+
+    async def __aenter__(self):
+        self.oven.switch_on()
+        return self.oven
+
+    async def __aexit__(self, *_):
+        await self.oven.switch_off()
+
+
+def begin(oven, token):
+    token.throw_if_cancellation_requested()
+    return Oven(oven)
+
+
+async def with_oven(oven, cook, token):
+    async with begin(oven, token) as counter:
+        return await cook(counter, token)
+"""
+        }
     ),
     "with the package's scopes": Submission(
         answers={

@@ -347,6 +347,70 @@ async def deliver(order, bank, courier, token):
         },
         loses={"deliver-before": "it raised KeyboardInterrupt in `deliver`"},
     ),
+    "a table of reasons": Submission(
+        answers={
+            "explain": """
+WORDS = {None: "cancelled", "closing time": "closed"}
+
+
+def explain(token):
+    if not token.is_cancellation_requested:
+        return "on its way"
+    return "too slow" if isinstance(token.reason, TimeoutError) else WORDS.get(token.reason, "cancelled")
+"""
+        },
+        loses={"explain-click": "it raised TypeError"},
+    ),
+    "the text of a reason": Submission(
+        changes={"explain": [("token.reason == ", "str(token.reason) == ")]},
+        loses={
+            "explain-click": "with the reason ValueError('closing time'): expected 'cancelled', but saw 'closed'",
+        },
+    ),
+    "every error is a deadline": Submission(
+        changes={"explain": [("isinstance(token.reason, TimeoutError)", "isinstance(token.reason, Exception)")]},
+        loses={
+            "explain-click": "with the reason ValueError('closing time'): expected 'cancelled', but saw 'too slow'",
+        },
+    ),
+    "every error after the deadline is the deadline": Submission(
+        changes={"deadline": [("except OperationCanceledError as error", "except Exception as error")]},
+        loses={"deadline-result": "after its time was over, and it raised TimeoutError"},
+    ),
+    "a name that is not there, at the deadline": Submission(
+        changes={"deadline": [("        source.cancel_after(seconds)\n", "        source.cancel_after(second)\n")]},
+        loses={
+            "deadline-result": "it raised NameError",
+            "deadline-passes": "it raised NameError: name 'second' is not defined",
+            "deadline-caller": "it raised NameError: name 'second' is not defined",
+            "deadline-disposed": "`work` was called 0 times",
+        },
+    ),
+    "a name that is not there, at the bank": Submission(
+        changes={"money": [("    await bank.charge", "    logger.info(order)\n    await bank.charge")]},
+        loses=dict.fromkeys(_MONEY, "NameError"),
+    ),
+    "sees ordinary errors only, on the way": Submission(
+        changes={"deliver": [("except BaseException:", "except Exception:")]},
+        loses={"deliver-before": "An asyncio.CancelledError is no Exception"},
+    ),
+    "a courier who is not told": Submission(
+        changes={"deliver": [("courier.arrive(token)", "courier.arrive(CancellationToken.none)")]},
+        loses={"deliver-before": "expected [], but saw ['arrive']. Did `arrive` get the token?"},
+    ),
+    "messages that fail by the network only": Submission(
+        changes={"deliver": [("suppress(Exception)", "suppress(OSError)")]},
+        loses={"deliver-message": "it raised ValueError"},
+    ),
+    "a name that is not there, on the way": Submission(
+        changes={"deliver": [("    try:\n", "    logger.info(order)\n    try:\n")]},
+        loses={
+            "deliver-whole": "NameError",
+            "deliver-before": "it was cancelled on the way, and it raised NameError",
+            "deliver-after": "NameError",
+            "deliver-message": "NameError",
+        },
+    ),
 }
 
 RIGHT = {
@@ -408,6 +472,46 @@ async def deliver(order, bank, courier, token):
     return "delivered"
 """,
         },
+    ),
+    "cancels, then puts away": Submission(
+        answers={
+            "deadline": """
+async def with_deadline(work, seconds, token):
+    source = CancellationTokenSource.create_linked_token_source(token)
+    source.cancel_after(seconds)
+    try:
+        return await work(source.token)
+    except OperationCanceledError as error:
+        if source.is_cancellation_requested and not token.is_cancellation_requested:
+            raise TimeoutError(seconds) from error
+        raise
+    finally:
+        source.cancel()
+        source.dispose()
+""",
+        },
+    ),
+    "with helpers of common names": Submission(
+        answers={
+            "money": """
+async def sell(order, cook, token):
+    token.throw_if_cancellation_requested()
+    return await cook(order, token)
+
+
+def begin(bank, order, token):
+    return bank.charge(order, token)
+
+
+async def pay_and_cook(order, bank, cook, token):
+    await begin(bank, order, token)
+    try:
+        return await sell(order, cook, token)
+    except BaseException:
+        await bank.refund(order, CancellationToken.none)
+        raise
+"""
+        }
     ),
     "with context managers": Submission(
         answers={

@@ -245,6 +245,43 @@ async def ask_bank(client, order_id, token):
         },
         loses=dict.fromkeys(_BANK, "leaves a thread behind"),
     ),
+    "a bank whose answer nobody reads": Submission(
+        changes={"bank": [('    return response.json()["paid"]', "    return True")]},
+        loses={"bank-paid": "the bank's JSON said that it is not paid, and it returned True. Read the JSON"},
+    ),
+    "a look every half second": Submission(
+        answers={
+            "bank": """
+async def ask_bank(client, order_id, token):
+    token.throw_if_cancellation_requested()
+    asking = asyncio.ensure_future(client.post(f"/charges/{order_id}"))
+    while not asking.done():
+        await asyncio.wait({asking}, timeout=0.5)
+        if token.is_cancellation_requested:
+            asking.cancel()
+        token.throw_if_cancellation_requested()
+    return asking.result().raise_for_status().json()["paid"]
+"""
+        },
+        loses={"bank-hang-up": "s later. Let the cancel end the wait, without looks between"},
+    ),
+    "refunds what was never taken": Submission(
+        changes={
+            "app": [
+                (_CHARGE + "        try:\n", "        try:\n    " + _CHARGE),
+            ]
+        },
+        loses={"order-fails": "What was not taken does not go back: put `try` after the charge"},
+    ),
+    "refunds for some errors only": Submission(
+        changes={
+            "app": [
+                ("except BaseException:", "except BaseException as error:"),
+                (_REFUND, "            if not isinstance(error, OSError):\n    " + _REFUND),
+            ]
+        },
+        loses={"order-fails": "when the kitchen raised OSError"},
+    ),
 }
 
 RIGHT = {
@@ -337,6 +374,54 @@ async def ask_bank(client, order_id, token):
         await asyncio.wait({asking})
     token.throw_if_cancellation_requested()
     return asking.result().raise_for_status().json()["paid"]
+""",
+        },
+    ),
+    "cancels, then puts away": Submission(
+        answers={
+            "token": """
+async def request_token(request: Request):
+    source = CancellationTokenSource()
+    watching = asyncio.create_task(watch(request.receive, source))
+    try:
+        yield source.token
+    finally:
+        watching.cancel()
+        source.cancel()
+        source.dispose()
+""",
+        },
+    ),
+    "with a helper of a common name": Submission(
+        answers={
+            "app": """
+async def order(kitchen, bank, order_id, token):
+    await bank.charge(order_id, token)
+    try:
+        await kitchen.cook(order_id, token)
+    except BaseException:
+        await bank.refund(order_id, CancellationToken.none)
+        raise
+
+
+def make_app(kitchen, bank, token_of_request):
+    app = FastAPI()
+
+    @app.get("/orders/{order_id}")
+    async def get_order(order_id: str, token: Annotated[CancellationToken, Depends(token_of_request)]):
+        await order(kitchen, bank, order_id, token)
+        return {"order": order_id, "status": "delivered"}
+
+    return app
+""",
+            "bank": """
+def begin(client, order_id):
+    return client.post(f"/charges/{order_id}")
+
+
+async def ask_bank(client, order_id, token):
+    response = await run_until_canceled(begin(client, order_id), token)
+    return response.raise_for_status().json()["paid"]
 """,
         },
     ),
