@@ -22,8 +22,15 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 
-# Who has deleted a test gets it back, and the points for what it finds.
-c.OverwriteCells.add_missing_cells = True
+# Who has deleted a test gets it back, and the points for what it finds; who has copied one has one.
+c.Autograde.sanitize_preprocessors = [
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.DeduplicateIds",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "classroom.grading.autograde.PutTestsBack",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.PutTestsBack.add_missing_cells = True
 
 # What a student sees in the place of a solution.
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}

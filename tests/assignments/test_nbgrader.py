@@ -25,6 +25,12 @@ WILD = [  # cells that a student tried things out in, and left; none is part of 
     "print('x' * 10**9)",
     "this is not Python",
     "%timeit while",
+    "x = " + "+".join("1" * 3000),
+    "!true\n" * 501,
+    "list = [1, 2]",
+    "seen = await prepare_meal(None, None)",
+    "Signal().cancel(5)",
+    "explain(None).upper()",
 ]
 
 

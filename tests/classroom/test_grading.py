@@ -7,8 +7,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import nbformat
 import pytest
 
+from classroom.grading import nursery as nursery_module
 from classroom.grading.answer import answer_to
 from classroom.grading.apart import run_apart
 from classroom.grading.graded_cell import LESSONS, read_graded_cell
@@ -173,6 +175,86 @@ def test_files_beside_the_notebook_are_not_mistaken_for_libraries(tmp_path, monk
         assert run_apart("await work()", cells, start=start).passed
 
 
+# A submission as nbgrader hands it over
+
+
+def submission(*cells, tests):
+    """A notebook with an answer's cells and the text of its tests."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    for number, text in enumerate(tests):
+        cell = nbformat.v4.new_code_cell(text)
+        cell.metadata.nbgrader = {"grade": True, "solution": False, "grade_id": f"test-{number}"}
+        notebook.cells.append(cell)
+    return notebook
+
+
+def graded(notebook):
+    """The verdicts, or `TimeoutError` if the grader hangs; a hanging one must not hang these tests."""
+    verdicts = pytest.importorskip("classroom.grading.autograde", reason="teachers have nbgrader").verdicts
+    found = []
+    grading = threading.Thread(target=lambda: found.extend(verdicts(notebook)), daemon=True)
+    grading.start()
+    grading.join(30)
+    if grading.is_alive():
+        raise TimeoutError("the grading does not end")
+    return [verdict for _, verdict in found]
+
+
+RIGHT = "def work(): return 1"
+UNREADABLE = {
+    "nested too deep": "x = " + "+".join("1" * 3000),
+    "too many shell lines": "!true\n" * 501,
+    "half a character": "x = '\ud800'",
+    "more than anybody writes": "x = 1\n" * 50_000,
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_a_cell_that_python_cannot_parse_harms_no_answer_beside_it(what):
+    found = graded(submission(RIGHT, UNREADABLE[what], tests=["compare('it', work(), 1)", "word()"]))
+    assert [verdict.passed for verdict in found] == [True, False]
+    assert "A cell cannot be read as Python: " in found[1].text
+
+
+def test_a_test_of_the_teacher_that_cannot_be_parsed_costs_no_other_test():
+    tests = ["x = " + "+".join("1" * 3000), "%%grade 99 No such lesson\nwork()", "def", "work()"]
+    found = graded(submission(RIGHT, tests=tests))
+    assert [verdict.passed for verdict in found] == [False, False, False, True]
+    assert "this test could not be run, tell your teacher: " in found[0].text
+
+
+def test_a_long_cell_is_read_once_and_in_a_time_in_proportion():
+    started = time.monotonic()
+    for number in range(20):
+        assert answer_to(f"work({number})", ["x = 1\n" * 8000, RIGHT]).source == RIGHT
+    assert time.monotonic() - started < BUSY
+
+
+def test_a_long_chain_of_names_is_followed_in_a_time_in_proportion():
+    started = time.monotonic()
+    chain = "\n\n".join(["x0 = 1", *(f"x{number + 1} = x{number}" for number in range(5000))])
+    for _ in range(5):
+        assert answer_to("x5000", [chain, "other = 1"]).source == chain
+    assert time.monotonic() - started < BUSY
+
+
+def test_a_feedback_can_be_stored_whatever_characters_an_error_has():
+    verdict = run_apart("work()", ["def work(): raise ValueError(chr(0xd800))"])
+    assert "ValueError: \\ud800" in verdict.text
+    assert verdict.text.encode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nurseries are for Linux")
+@pytest.mark.parametrize("sent", ["SIGSTOP", "SIGTERM", "SIGKILL"])
+def test_an_answer_that_stops_or_kills_the_grader_costs_no_other_test(sent, monkeypatch):
+    monkeypatch.setattr(nursery_module, "_ANSWERS", 3.0)
+    hostile = f"import os, signal, time\ndef kill(): os.kill(os.getppid(), signal.{sent}); time.sleep(60)"
+    with nursery() as start:
+        assert run_apart("work()", [RIGHT], start=start).passed
+        assert not run_apart("kill()", [hostile], start=start, limit=LIMIT).passed
+        assert run_apart("work()", [RIGHT], start=start).passed
+
+
 # Time in a test
 
 
@@ -201,6 +283,23 @@ async def work():
         pass
 """
     test = "begun = now()\nawait work()\nexpect(30 <= now() - begun < 31, f'it took {now() - begun}')"
+    assert run_apart(test, [answer]).passed
+
+
+@pytest.mark.parametrize("clock", ["monotonic", "perf_counter", "time"])
+def test_who_looks_at_a_clock_instead_of_the_loops_time_sees_the_same_wait(clock):
+    answer = f"""
+import asyncio, time
+
+async def work():
+    end = time.{clock}() + 600
+    looks = 0
+    while time.{clock}() < end:
+        looks += 1
+        await asyncio.sleep(1)
+    return looks
+"""
+    test = "begun = now()\nlooks = await work()\nexpect(595 <= looks <= 600 <= now() - begun < 602, f'{looks} looks')"
     assert run_apart(test, [answer]).passed
 
 
@@ -254,6 +353,34 @@ def test_the_last_definition_counts_and_star_and_future_imports_are_kept():
     ]
     assert answer_to("work()", cells).source.startswith("from __future__ import annotations")
     assert run_apart("compare('it', work(), 2)\ndelay", cells).passed
+
+
+TRY_OUTS = {
+    "a builtin's name": "list = [1, 2]",
+    "a name of the grader": "seen = nothing_that_is_there(work)",
+    "a change of a builtin": "list.size = 3",
+    "a call of a new thing": "Thing().stop(5)",
+    "a call of what a function returns": "work().upper()",
+}
+
+
+@pytest.mark.parametrize("what", TRY_OUTS)
+def test_a_try_out_is_not_part_of_the_answer_though_it_has(what):
+    cells = ["class Thing: ...", "def work(): return list(('a', Thing))", TRY_OUTS[what]]
+    test = "compare('it', seen(await ending_of(make)), 'returned 1')\nlist(work())\nThing"
+    assert TRY_OUTS[what] not in answer_to(test, cells).source
+
+
+def test_a_function_with_a_builtins_name_is_the_answers_and_never_the_tests():
+    cells = ["def round(x): return 7", "def work(): return round(1.2)"]
+    assert run_apart("compare('it', work(), 7)\ncompare('round', round(1.2), 1)", cells).passed
+
+
+def test_what_other_languages_take_for_the_end_of_a_line_does_not_cut_a_statement():
+    cells = ["first = 'a\x0b\u2028b'\r\n@staticmethod\r\ndef work(): return 'é'; 2\r\nlast = 'é'; other = last"]
+    assert answer_to("work, other", cells).source == (
+        "@staticmethod\ndef work(): return 'é'; 2\n\nlast = 'é'\n\nother = last"
+    )
 
 
 # Races

@@ -99,6 +99,7 @@ def _verdict_of(child: Child, limit: float) -> Verdict:
         return Verdict(False, f"it did not end within {limit:g} s, in a call that nothing can interrupt.")
     try:
         passed, text = json.loads(report.text)
+        text = text.encode(errors="backslashreplace").decode()  # a lone surrogate could be stored nowhere
     except ValueError:
         said = printed.text.decode(errors="replace").strip().splitlines()[-1:]
         return Verdict(False, f"it ended its whole process in the middle of the test{f': {said[0]}' if said else '.'}")

@@ -1,7 +1,8 @@
 """For nbgrader: grades a submission without running a line of it in nbgrader's own process or in a kernel.
 
 In `nbgrader_config.py` it stands in the place of nbgrader's `Execute`. All graded code cells of a notebook are run
-apart, several at a time; what students wrote beside their answers is never run.
+apart, several at a time; what students wrote beside their answers is never run. Before that, tests that are missing
+are put back.
 """
 
 from __future__ import annotations
@@ -11,11 +12,34 @@ from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader import utils  # type: ignore[import-untyped]
-from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
+from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells  # type: ignore[import-untyped]
 
+from classroom.grading.apart import Start
 from classroom.grading.graded_cell import read_graded_cell
 from classroom.grading.nursery import AT_ONCE, nursery
 from classroom.verdict import Verdict
+
+
+class PutTestsBack(OverwriteCells):  # type: ignore[misc]
+    """nbgrader's `OverwriteCells`, also where cells were copied, or have lost the names that nbgrader gave them."""
+
+    def add_missing_grade_cells(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Each after the cell that it follows in the source; at the end, if that one is missing as well."""
+        for cell in nb.cells:  # a copy, or a cell of another problem set: an ordinary cell
+            if not cell.metadata.get("nbgrader", {}).get("grade_id"):
+                cell.metadata.pop("nbgrader", None)
+        source = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
+        graded = {cell.name: cell for cell in source.grade_cells}
+        by_hand = {cell.name for cell in source.solution_cells}
+        before = ""
+        for cell in source.source_cells:
+            there = [one.metadata.get("nbgrader", {}).get("grade_id") for one in nb.cells]
+            if cell.name in graded and cell.name not in there:
+                place = there.index(before) + 1 if before in there else len(there)
+                worth = graded[cell.name].max_score
+                nb.cells.insert(place, self.missing_cell_transform(cell, worth, is_solution=cell.name in by_hand))
+            before = cell.name
+        return nb, resources
 
 
 class GradeApart(NbGraderPreprocessor):  # type: ignore[misc]
@@ -34,8 +58,16 @@ def verdicts(notebook: Any) -> list[tuple[Any, Verdict]]:
     graded = [cell for cell in code if utils.is_grade(cell) and not utils.is_solution(cell)]
     answers = [cell.source for cell in code if cell not in graded]
     with nursery() as start, ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda cell: read_graded_cell(cell.source).verdict(answers, start=start), graded)
+        found = pool.map(lambda cell: _verdict(cell.source, answers, start), graded)
         return list(zip(graded, found, strict=True))
+
+
+def _verdict(test: str, answers: list[str], start: Start) -> Verdict:
+    """One test that cannot be run costs its own points, and no other's."""
+    try:
+        return read_graded_cell(test).verdict(answers, start=start)
+    except Exception as error:
+        return Verdict(False, f"this test could not be run, tell your teacher: {type(error).__name__}: {error}")
 
 
 def _output(verdict: Verdict) -> Any:

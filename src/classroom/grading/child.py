@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import builtins
 import inspect
 import json
 import linecache
@@ -58,7 +59,7 @@ class Trial:
         self._job = job
         self._loop = time_travel.TimeTravelLoop(_COMPANIONS)
         asyncio.set_event_loop(self._loop)
-        time_travel.let_tokens_see_the_time_of(self._loop)
+        time_travel.let_all_see_the_time_of(self._loop)
         self._main = threading.get_ident()
         self._unawaited: list[str] = []
         warnings.simplefilter("always")
@@ -90,9 +91,8 @@ class Trial:
         answer = ModuleType("answer")
         sys.modules["answer"] = answer
         await _execute(self._job["answer"], "answer", vars(answer))
-        await _execute(
-            self._job["test"], "test", {**vars(answer), **{name: getattr(tools, name) for name in tools.__all__}}
-        )
+        theirs = {name: value for name, value in vars(answer).items() if name not in vars(builtins)}
+        await _execute(self._job["test"], "test", theirs | {name: getattr(tools, name) for name in tools.__all__})
 
     async def _put_pool_away(self) -> None:
         """As `asyncio.run` does at its end: who awaited `asyncio.to_thread` has left nothing behind."""

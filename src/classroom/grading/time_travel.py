@@ -1,7 +1,8 @@
 """An event loop whose time jumps while everybody waits: a wait of a minute takes no time, and exactly a minute.
 
-Timers, `asyncio.sleep`, `asyncio.timeout`, `delay`, deadlines of tokens: all see the loop's time. It jumps only while
-nobody else could act: no thread beside the loop's own, no open socket. Otherwise it is real time, as ever.
+Timers, `asyncio.sleep`, `asyncio.timeout`, `delay`, deadlines of tokens, the clocks of `time`: all see the loop's time.
+It jumps only while nobody else could act: no thread beside the loop's own, no open socket. Otherwise it is real time,
+as ever.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ class TimeTravelLoop(asyncio.SelectorEventLoop):
 
     def _skip(self, seconds: float) -> None:
         self._skipped += seconds
+
+    def travelling(self, clock: Callable[[], float]) -> Callable[[], float]:
+        """That clock, put forward by as much as the loop's time has jumped."""
+        return lambda: clock() + self._skipped
 
 
 class _Jumping(selectors.BaseSelector):
@@ -72,8 +77,10 @@ class _Jumping(selectors.BaseSelector):
         self._real.close()
 
 
-def let_tokens_see_the_time_of(loop: asyncio.AbstractEventLoop) -> None:
-    """From here on deadlines of tokens are timers of `loop`, for the whole process."""
+def let_all_see_the_time_of(loop: TimeTravelLoop) -> None:
+    """From here on deadlines of tokens are timers of `loop`, and clocks go by it, for the whole process."""
+    for name in ("monotonic", "perf_counter", "time"):  # who waits in a loop until one says so has waited, too
+        setattr(time, name, loop.travelling(getattr(time, name)))
 
     def create_timer(callback: Callable[[], object], delay: float) -> Timer:
         timer = Timer(callback, loop.time() + delay)
