@@ -234,9 +234,9 @@ class Ledger:
             self._database.close()
 
     def __del__(self) -> None:
-        # Python 3.13 warns of a database that nobody closed. An order that is dropped too may want it once more.
-        if hasattr(self, "_database") and not self._open:
-            self._database.close()
+        if hasattr(self, "_database"):
+            self._open.clear()  # an order that is dropped with it has nothing to undo here: the next opening repairs
+            self._database.close()  # Python 3.13 warns of a database that nobody closed
 
     def __enter__(self) -> Self:
         return self
