@@ -196,13 +196,12 @@ class _Alarm(_Timers):
             self._wake.put(None)
         if self._thread is None:
             with self._lock:
-                if self._thread is None:
-                    self._start()
+                self._start()
         return is_next
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="cancellation-timers", daemon=True)
-        if self._thread is None:  # nor has a signal handler started one meanwhile
+        if self._thread is None:  # nor has another thread, or a signal handler in this one, started it meanwhile
             self._thread = thread
             try:
                 thread.start()

@@ -217,12 +217,16 @@ class OrderCounter(widgets.VBox):
             self._shop.pace, self._own_pace = self._own_pace, None
 
     def _cancel_newest(self) -> None:
-        for card in self.orders:
-            if card.can_be_cancelled and not card.source.is_cancellation_requested:
-                self._cancel(card)
-                return
-        stopping = any(card.can_be_cancelled for card in self._cards.values())
-        self._say("All orders are cancelled already." if stopping else "There is no order to cancel. Place one first.")
+        if reachable := self._reachable():
+            self._cancel(reachable[0])
+        elif any(card.can_be_cancelled for card in self.orders):
+            self._say("All orders are cancelled already.")
+        else:
+            self._say("There is no order to cancel. Place one first.")
+
+    def _reachable(self) -> list[OrderCard]:
+        """Whom a cancel would still reach, newest first."""
+        return [card for card in self.orders if card.can_be_cancelled and not card.source.is_cancellation_requested]
 
     def _cancel(self, card: OrderCard) -> None:
         if not card.can_be_cancelled:
@@ -239,15 +243,11 @@ class OrderCounter(widgets.VBox):
             self._say("The kitchen is open again.")
         else:
             self.close_kitchen.description = "Open the kitchen"
-            reached = [
-                card.receipt
-                for card in self._cards.values()
-                if card.can_be_cancelled and not card.source.is_cancellation_requested
-            ]
+            reached = self._reachable()
             said = "The kitchen is closed."
             if reached:
                 said += f" One cancel has reached {_orders(len(reached))}, through a link."
-            if deaf := sum(not receipt.heeds_token for receipt in reached):
+            if deaf := sum(not card.receipt.heeds_token for card in reached):
                 said += f" But nobody looks at the token of {_orders(deaf)}."
             self._kitchen.cancel(CLOSING_TIME)
             self._say(said, "warning" if deaf else "note")

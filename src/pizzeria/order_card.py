@@ -115,7 +115,7 @@ class OrderCard(widgets.VBox):
             f"<tr><th>Oven time saved</th><td>{receipt.oven_seconds_saved:.1f} s</td></tr>"
             "</table>"
         )
-        if receipt.status is OrderState.COMPLETED and receipt.cancel_requested and not receipt.cancel_came_too_late:
+        if receipt.cancel_was_ignored:
             self._receipt.add_class("pizza-order-ignored")
 
 
@@ -161,7 +161,7 @@ def _account(receipt: Receipt, *, meal_ready: bool) -> list[str]:
         done = f"{euros(receipt.kept)} charged, the meal cooked, {message}."
         if receipt.cancel_came_too_late:
             return ["Your cancel came too late: the courier had left.", done]
-        return ["You cancelled, and yet:", done] if receipt.cancel_requested else [done]
+        return ["You cancelled, and yet:", done] if receipt.cancel_was_ignored else [done]
     if receipt.kept:
         money = f"{euros(receipt.kept)} were charged, and have not gone back: the ledger must be put right."
     elif receipt.charged:

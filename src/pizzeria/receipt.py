@@ -35,6 +35,11 @@ class Receipt:
         return out and self.cancel_requested and self.heeds_token
 
     @property
+    def cancel_was_ignored(self) -> bool:
+        """Nobody listened, and the order is completed."""
+        return self.cancel_requested and not self.heeds_token and self.status is OrderState.COMPLETED
+
+    @property
     def kitchen_started(self) -> bool:
         return self.kitchen_steps > 0
 

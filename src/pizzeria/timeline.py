@@ -101,22 +101,20 @@ class Timeline:
     def __str__(self) -> str:
         ends = [span.end for history in self.histories for span in history.spans]
         digits = 1 if max(ends, default=1.0) >= 1 else 3  # a shop at a hundred times the pace tells milliseconds
+
+        def told(seconds: float) -> str:
+            return f"{seconds:.{digits}f}"
+
         rows: list[tuple[str, ...]] = [("order", "what", "from", "to", "seconds", "")]
         for number, history in enumerate(self.histories, self._first_number):
             name = f"{number} {history.order.pizza}"
             lines = [
-                (
-                    span.begin,
-                    span.lane,
-                    f"{span.end:.{digits}f}",
-                    f"{span.end - span.begin:.{digits}f}",
-                    _NOTES[span.what],
-                )
+                (span.begin, span.lane, told(span.end), told(span.end - span.begin), _NOTES[span.what])
                 for span in history.spans
             ]
             if history.cancelled_at is not None:
                 lines.append((history.cancelled_at, "cancel", "", "", "requested"))
-            rows += [(name, what, f"{at:.{digits}f}", *rest) for at, what, *rest in sorted(lines)]
+            rows += [(name, what, told(at), *rest) for at, what, *rest in sorted(lines)]
             rows.append((name, str(history.outcome), "", "", "", ""))
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
         return "\n".join(

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pizzeria.order import OrderState
 from pizzeria.receipt import Receipt, euros
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Waste:
         cancelled = [receipt for receipt in receipts if receipt.cancel_requested and not receipt.cancel_came_too_late]
         return cls(
             orders=len(cancelled),
-            ignored=sum(receipt.status is OrderState.COMPLETED for receipt in cancelled),
+            ignored=sum(receipt.cancel_was_ignored for receipt in cancelled),
             oven_seconds_wasted=round(sum(receipt.oven_seconds for receipt in cancelled), 1),
             oven_seconds_saved=round(sum(receipt.oven_seconds_saved for receipt in cancelled), 1),
             cents_kept=sum(receipt.kept for receipt in cancelled),
