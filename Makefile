@@ -30,8 +30,9 @@ bench: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This course needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
+	@echo "Installing the course into .venv: about 850 MB and 3 to 5 minutes, this once. What pip does is shown below."
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[course,teach,test]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[course,teach,test]'
 	@# A student's page shows no grader's menus. A teacher's own installation of .[teach] does.
 	$(BIN)/jupyter labextension disable --level=sys_prefix @jupyter/nbgrader 2>/dev/null
 	$(BIN)/jupyter labextension disable --level=sys_prefix @jupyter-notebook/lab-extension 2>/dev/null

@@ -33,6 +33,26 @@ def test_every_constraint_is_one_exact_version_without_an_address():
     assert [line for line in CONSTRAINTS if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)] == []
 
 
+# The first and some later releases of each Python that README promises: "Python 3.11 or newer". Debian 12 has 3.11.2.
+PROMISED = [f"3.{minor}.{micro}" for minor in (11, 12, 13, 14) for micro in (0, 2)]
+
+
+@pytest.mark.parametrize("python", PROMISED)
+def test_every_pin_installs_on_each_python_that_the_readme_promises(python):
+    assert "Python 3.11 or newer" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert python in SpecifierSet(PROJECT["requires-python"])
+    asked = {name: metadata.metadata(name).get("Requires-Python") for name in PINS}
+    assert {name: asks for name, asks in asked.items() if asks and python not in SpecifierSet(asks)} == {}
+
+
+def test_installing_says_first_how_long_it_takes_and_how_much_it_needs_and_shows_what_it_does():
+    make = ["make", "--dry-run", "--always-make", ".venv/ready"]
+    steps = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words, installing = steps.split("pip install", 1)
+    assert re.search(r"echo .*\d+ MB.*minutes", words)
+    assert "--quiet" not in installing
+
+
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_everything_the_project_asks_for_is_pinned(extra):
     assert [str(r) for r in extras(extra) if canonicalize_name(r.name) not in PINS] == []
