@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator
 from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 from typing import Self, final
 
 from cancellation import tree
@@ -38,7 +39,7 @@ class CancellationTokenSource:
         if delay is not None or time_provider is not _SYSTEM:
             check_time_provider(time_provider)
             if delay is not None and to_seconds(delay) == 0:
-                tree.mark(self._token, _deadline(0), self._token)
+                tree.mark(self._token, _time_is_over(0), self._token)
             else:
                 self.cancel_after(delay)
 
@@ -63,7 +64,7 @@ class CancellationTokenSource:
         `ObjectDisposedError` after `dispose`.
         """
         self._raise_if_disposed()
-        return cancel_token(self._token, reason, self._token, throw_on_first_exception)
+        return cancel_token(self._token, reason, throw_on_first_exception)
 
     def cancel_async(self, reason: object = None) -> CallbacksEnd:
         """Cancel now, run the callbacks on another thread. Await the result for their end and their errors.
@@ -102,12 +103,14 @@ class CancellationTokenSource:
         self._raise_if_disposed()
         token = self._token
         if seconds is None or token._canceled:
-            self._set_timer(None)
+            self._set_deadline(None)
             return
-        reason = _deadline(seconds)
-        self._set_timer(self._time_provider.create_timer(lambda: cancel_token(token, reason, token), seconds))
+        deadline = Deadline()
+        self._set_deadline(deadline)  # first: the timer may fire before it is returned
+        fire = partial(cancel_token, token, _time_is_over(seconds), False, deadline)
+        deadline.start(self._time_provider.create_timer(fire, seconds))
         if token._canceled or token._disposed:  # meanwhile
-            self._set_timer(None)
+            self._set_deadline(None)
 
     def try_reset(self) -> bool:
         """Make an uncancelled source as good as new: True. Drops callbacks and the deadline, keeps links and token.
@@ -119,13 +122,14 @@ class CancellationTokenSource:
         """
         self._raise_if_disposed()
         token = self._token
-        if token._canceled:
-            return False
-        self._set_timer(None)
-        for entry in list(token._callbacks):
-            if isinstance(entry, CancellationTokenRegistration):
-                entry.unregister()
-        return not token._canceled
+        with tree.lock:  # a cancel of another thread, or a deadline that is firing, comes before this or after it
+            if token._canceled:
+                return False
+            self._set_deadline(None)
+            for entry in list(token._callbacks):
+                if isinstance(entry, CancellationTokenRegistration):
+                    entry.unregister()
+        return True
 
     def dispose(self) -> None:
         """Put the source away: leave the parents, drop deadline and callbacks. It does not cancel.
@@ -141,7 +145,7 @@ class CancellationTokenSource:
                 return
             token._disposed = True
             token._plain = False
-        self._set_timer(None)
+        self._set_deadline(None)
         for link in list(token._links):
             parent = link.parent()
             if token._canceled and parent is not None and link in parent._callbacks:
@@ -204,10 +208,10 @@ class CancellationTokenSource:
                     self._made = token
         return self._made
 
-    def _set_timer(self, timer: Timer | None) -> None:
+    def _set_deadline(self, deadline: Deadline | None) -> None:
         token = self._token
         with tree.lock:
-            previous, token._timer = token._timer, timer  # no call in between: a signal handler may set one, too
+            previous, token._deadline = token._deadline, deadline  # no call in between: a signal handler may set one
         if previous is not None:
             previous.dispose()
 
@@ -220,12 +224,36 @@ class CancellationTokenSource:
 
 
 def cancel_token(
-    token: CancellationToken, reason: object, origin: CancellationToken, throw_on_first_exception: bool = False
+    token: CancellationToken,
+    reason: object,
+    throw_on_first_exception: bool = False,
+    deadline: Deadline | None = None,
 ) -> bool:
-    marked = tree.mark(token, reason, origin)
+    marked = tree.mark(token, reason, token, deadline)
     if marked:
         raise_it(tree.run_callbacks(marked, throw_on_first_exception))
     return bool(marked)
+
+
+class Deadline:
+    """A token's time limit, and the timer that will tell. Only the one that the token has now can cancel it."""
+
+    __slots__ = ("_over", "timer")
+
+    def __init__(self) -> None:
+        self._over = False
+        self.timer: Timer | None = None
+
+    def start(self, timer: Timer) -> None:
+        self.timer = timer
+        if self._over:  # meanwhile
+            self.dispose()
+
+    def dispose(self) -> None:
+        self._over = True
+        timer, self.timer = self.timer, None
+        if timer is not None:
+            timer.dispose()
 
 
 @final
@@ -256,7 +284,7 @@ class CallbacksEnd:
         raise_it(self._take_error())  # nobody awaited it: Python gives it to sys.unraisablehook
 
 
-def _deadline(seconds: float) -> TimeoutError:
+def _time_is_over(seconds: float) -> TimeoutError:
     return TimeoutError(f"deadline of {seconds:g} s passed")
 
 

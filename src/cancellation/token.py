@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, ClassVar, Self, final
 from weakref import ref
 
 from cancellation import tree
-from cancellation.clock import Timer, to_seconds
+from cancellation.clock import to_seconds
 from cancellation.errors import ObjectDisposedError, OperationCanceledError, in_words
 from cancellation.tree import Entry, Link
 from cancellation.wakeups import MISSING, finish, wake_all
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+    from cancellation.source import Deadline
 
 CO_ASYNC = 0x80 | 0x200  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR; importing inspect costs more than all of this
 
@@ -39,6 +41,7 @@ class CancellationToken:
         "__weakref__",
         "_callbacks",
         "_canceled",
+        "_deadline",
         "_disposed",
         "_links",
         "_listeners",
@@ -47,7 +50,6 @@ class CancellationToken:
         "_reason",
         "_ref",
         "_runner",
-        "_timer",
         "_waiters",
     )
 
@@ -67,7 +69,7 @@ class CancellationToken:
     _links: dict[Link, CancellationToken | None]  # links to parents; see tree.py for the values
     _listeners: int  # callbacks, waiters and listened-on children; kept only where there are parents
     _runner: int | None  # the thread that runs the callbacks
-    _timer: Timer | None
+    _deadline: Deadline | None
 
     def __new__(cls, canceled: bool = False) -> CancellationToken:
         return _CANCELED if canceled else cls.none
@@ -337,7 +339,7 @@ def new_token() -> CancellationToken:
     token = object.__new__(CancellationToken)
     token._canceled = token._disposed = False
     token._plain = True
-    token._reason = token._origin = token._timer = token._runner = None
+    token._reason = token._origin = token._deadline = token._runner = None
     token._callbacks = {}
     token._waiters = {}
     token._links = {}

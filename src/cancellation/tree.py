@@ -20,6 +20,7 @@ from cancellation.errors import group
 from cancellation.wakeups import MISSING, wake_all
 
 if TYPE_CHECKING:
+    from cancellation.source import Deadline
     from cancellation.token import CancellationToken
 
 # Held for marks and links, never around a callback. Re-entrant, as a signal handler may come in at any point.
@@ -113,13 +114,18 @@ def listen(token: CancellationToken, step: Literal[1, -1] = 1) -> None:
                             pending.append(parent)
 
 
-def mark(root: CancellationToken, reason: object, origin: CancellationToken) -> list[CancellationToken]:
+def mark(
+    root: CancellationToken, reason: object, origin: CancellationToken, deadline: Deadline | None = None
+) -> list[CancellationToken]:
     """Make `root` and all below it say "cancelled", then wake their waiters. Returns those that did not say so yet.
 
-    They come in the order in which their callbacks will run. Only the caller may run these.
+    They come in the order in which their callbacks will run. Only the caller may run these. A `deadline` marks
+    only while it is the one of `root`: `try_reset` or `cancel_after` may have taken it back while it was firing.
     """
     marked: list[CancellationToken] = []
     with lock:
+        if deadline is not None and root._deadline is not deadline:
+            return marked
         pending: list[tuple[CancellationToken, Link | None]] = [(root, None)]
         while pending:
             token, came_by = pending.pop()
@@ -141,9 +147,9 @@ def mark(root: CancellationToken, reason: object, origin: CancellationToken) -> 
                     pending.append((child, below))
     wake_all(marked)
     for token in marked:
-        if (timer := token._timer) is not None:
-            timer.dispose()
-            token._timer = None
+        if (armed := token._deadline) is not None:
+            armed.dispose()
+            token._deadline = None
     return marked
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from token_helpers import PATIENCE, Worker
+from token_helpers import PATIENCE, HeldClock, Worker
 
 from cancellation import (
     CancellationTokenSource,
@@ -97,7 +97,7 @@ def test_a_cancel_disarms_the_deadline_and_keeps_its_own_reason() -> None:
     source.cancel_after(1)
     fake.advance(10)
     assert source.token.reason == "click"
-    assert source.token._timer is None
+    assert source.token._deadline is None
 
 
 def test_a_parents_cancel_disarms_the_deadline_of_the_child() -> None:
@@ -106,7 +106,7 @@ def test_a_parents_cancel_disarms_the_deadline_of_the_child() -> None:
     child = link(parent.token, time_provider=fake)
     child.cancel_after(5)
     parent.cancel("parent")
-    assert child.token._timer is None
+    assert child.token._deadline is None
     fake.advance(10)
     assert child.token.reason == "parent"
 
@@ -137,7 +137,60 @@ def test_a_source_cancelled_while_its_deadline_is_being_set_does_not_keep_it() -
         token = source.token
         end = getattr(source, name)
         source.cancel_after(5)
-        assert token._timer is None
+        assert token._deadline is None
+
+
+# A deadline that is already firing: the clock has taken it, and not yet called it back
+
+
+def test_a_deadline_that_is_firing_cancels_nothing_after_try_reset() -> None:
+    clock = HeldClock()
+    source = CancellationTokenSource(5, time_provider=clock)
+    assert source.try_reset()
+    heard: list[object] = []
+    source.token.register(heard.append, "the next user of a pooled source")
+    clock.fired()
+    assert not source.is_cancellation_requested
+    assert heard == []
+    assert source.cancel("click")
+    assert heard
+
+
+@pytest.mark.parametrize("then", [None, 0, 3600])
+def test_a_deadline_that_is_firing_cancels_nothing_after_the_next_cancel_after(then: float | None) -> None:
+    clock = HeldClock()
+    source = CancellationTokenSource(5, time_provider=clock)
+    source.cancel_after(then)
+    clock.fired()
+    assert not source.is_cancellation_requested
+    if then is not None:
+        clock.fired()
+        assert str(source.token.reason) == f"deadline of {then} s passed"
+
+
+def test_a_deadline_that_has_fired_cannot_be_taken_back() -> None:
+    clock = HeldClock()
+    source = CancellationTokenSource(5, time_provider=clock)
+    heard: list[object] = []
+    source.token.register(lambda: heard.append(source.try_reset()))
+    clock.fired()
+    assert heard == [False]
+    assert not source.try_reset()
+    source.cancel_after(None)
+    assert source.is_cancellation_requested
+
+
+def test_try_reset_and_a_deadline_on_another_thread_agree() -> None:
+    clock = HeldClock()
+    for _ in range(300):
+        source = CancellationTokenSource(5, time_provider=clock)
+        heard: list[object] = []
+        source.token.register(heard.append, "deadline")
+        firing = Worker(clock.fired)
+        reset = source.try_reset()
+        firing.result()
+        assert source.is_cancellation_requested is not reset
+        assert heard == ([] if reset else ["deadline"])
 
 
 # The fake clock
@@ -218,7 +271,9 @@ def test_deadlines_fire_in_time_and_in_order_on_one_shared_daemon_thread() -> No
     sources = []
     for delay in (0.03, 0.01, 0.02):
         source = CancellationTokenSource(delay)
-        timer = source.token._timer
+        deadline = source.token._deadline
+        assert deadline is not None
+        timer = deadline.timer
         assert timer is not None
         source.token.register(lambda due=timer.due: (threads.add(threading.current_thread()), log.append(due)))
         sources.append(source)

@@ -298,7 +298,7 @@ def test_everything_at_once_ends_and_every_wait_ends() -> None:
         race(wait, register, set_deadlines, root.cancel, child.dispose if n % 2 else register, rounds=1)
         assert ends
         assert ends[0] in ("True", "disposed")
-        assert token._timer is None or token._timer.callback is None
+        assert token._deadline is None or token._deadline.timer is None
 
 
 # Signal handlers
@@ -419,7 +419,7 @@ def test_the_deadline_that_a_signal_handler_sets_amid_another_is_not_lost_and_ca
     def make() -> Any:
         def check() -> None:
             armed = [timer for _, _, timer in clock._timers._heap if timer.callback is not None]
-            assert armed == [source.token._timer]
+            assert armed == [source.token._deadline.timer]
             source.cancel_after(None)
             clock.advance(1000)
             assert not source.is_cancellation_requested

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from cancellation import TimeProvider
+from cancellation.clock import Timer
+
 T = TypeVar("T")
 
 PATIENCE = int(os.environ.get("PATIENCE", "20"))  # seconds until a test gives up waiting: never, unless all is broken
@@ -53,3 +56,17 @@ class Blocker:
         self.started.set()
         assert self.let_go.wait(PATIENCE)
         self.done = True
+
+
+class HeldClock(TimeProvider):
+    """A clock that is stopped between taking a timer that is due and calling it back: `fired()` lets it go on."""
+
+    def __init__(self) -> None:
+        self.taken: list[Callable[[], object]] = []
+
+    def create_timer(self, callback: Callable[[], object], delay: float) -> Timer:
+        self.taken.append(callback)
+        return Timer(callback, 0)
+
+    def fired(self) -> None:
+        self.taken.pop(0)()
