@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable
+from copy import copy
 from numbers import Real
+from typing import Self
 
 from cancellation import CancellationToken, TimeProvider, delay
 from cancellation.clock import check_time_provider
@@ -28,15 +30,15 @@ class Clock:
 
     @pace.setter
     def pace(self, pace: float) -> None:
-        if not isinstance(pace, Real) or isinstance(pace, bool):
-            raise TypeError(f"pace must be a number, not {pace!r}")
-        try:
-            number = float(pace)
-        except OverflowError:
-            number = math.inf
-        if not 0 <= number < math.inf:
-            raise ValueError(f"pace must be a finite number from 0 up (1.0 is the article's speed), not {pace!r}")
-        self._pace = number
+        self._pace = check_pace(pace)
+
+    def at(self, pace: float | None) -> Self:
+        """This clock for an order with a pace of its own, or this clock itself where `pace` is None."""
+        if pace is None:
+            return self
+        clock = copy(self)
+        clock.pace = pace
+        return clock
 
     @property
     def now(self) -> float:
@@ -46,3 +48,16 @@ class Clock:
     def pause(self, seconds: float, token: CancellationToken) -> Awaitable[None]:
         """Await `seconds` of the article's time; the wait ends at once when `token` is cancelled."""
         return delay(seconds * self._pace, token, time_provider=self._time_provider)
+
+
+def check_pace(pace: float) -> float:
+    """`pace` as a float. `TypeError` or `ValueError` for what is none."""
+    if not isinstance(pace, Real) or isinstance(pace, bool):
+        raise TypeError(f"pace must be a number, not {pace!r}")
+    try:
+        number = float(pace)
+    except OverflowError:
+        number = math.inf
+    if not 0 <= number < math.inf:
+        raise ValueError(f"pace must be a finite number from 0 up (1.0 is the article's speed), not {pace!r}")
+    return number

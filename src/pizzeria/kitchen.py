@@ -34,8 +34,11 @@ class Kitchen:
         return len(self._having_one)
 
     @asynccontextmanager
-    async def oven(self, order: Order, token: CancellationToken) -> AsyncIterator[None]:
-        """Wait in line for an oven and have it for the block. An order that is cancelled leaves the line at once."""
+    async def oven(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> AsyncIterator[None]:
+        """Wait in line for an oven and have it for the block. An order that is cancelled leaves the line at once.
+
+        `pace`: of the meal to come. A kitchen elsewhere must know it when it is asked for the oven.
+        """
         free, has_one = self._free_on_this_loop(), False
         try:
             async with cancel_scope(token):
@@ -56,13 +59,14 @@ class Kitchen:
             self._loop, self._free = loop, asyncio.Semaphore(self.ovens)
         return self._free
 
-    async def prepare_meal(self, order: Order, token: CancellationToken) -> None:
+    async def prepare_meal(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> None:
         """Cook it, in the oven one has. Stopped by `token`, the meal is not ready, and never will be."""
+        clock = self._clock.at(pace)
         self._say(order, "👨‍🍳 Preparing meal...")
         for check in range(1, CHECKS + 1):
             token.throw_if_cancellation_requested()
-            self._events.publish(Step(order, self._clock.now, "kitchen", check, CHECKS, PAUSE * self._clock.pace))
-            await self._clock.pause(PAUSE, token)
+            self._events.publish(Step(order, self._clock.now, "kitchen", check, CHECKS, PAUSE * clock.pace))
+            await clock.pause(PAUSE, token)
         self._say(order, "🍕 Meal ready!")
 
     def _say(self, order: Order, text: str) -> None:

@@ -15,7 +15,7 @@ class Notification:
         self._clock = clock
         self._events = events
 
-    async def notify_customer(self, order: Order, token: CancellationToken) -> None:
+    async def notify_customer(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> None:
         """Send the message. Stopped by `token`, it was not sent."""
-        await self._clock.pause(PAUSE, token)
+        await self._clock.at(pace).pause(PAUSE, token)
         self._events.publish(MessageSent(order, self._clock.now, line="🛵 Your order is on its way"))

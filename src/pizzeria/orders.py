@@ -35,27 +35,29 @@ class Orders:
         self._clock = clock
         self._events = events
 
-    async def place_order(self, order: Order, token: CancellationToken) -> None:
+    async def place_order(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> None:
         """Serve the order, or, once `token` is cancelled, undo what was done of it.
 
         Returns when the order is completed or cancelled. What a service raises comes out after the undoing.
+        `pace`: the order's own; None for the pizzeria's, as it is at each step.
         """
         if await self._bank.knows(order.id):
             raise ValueError(f"order {order.id} has been placed before; make a new Order for another pizza")
-        progress = _Progress(order, self._clock, self._events)
+        clock = self._clock.at(pace)
+        progress = _Progress(order, clock, self._events)
         try:
             progress.move_to(OrderState.PAYING)
-            await self._payment.process_payment(order, token)
+            await self._payment.process_payment(order, token, pace=pace)
             progress.move_to(OrderState.WAITING)
-            async with self._kitchen.oven(order, token):
+            async with self._kitchen.oven(order, token, pace=pace):
                 progress.move_to(OrderState.COOKING)
-                await self._kitchen.prepare_meal(order, token)
+                await self._kitchen.prepare_meal(order, token, pace=pace)
             progress.move_to(OrderState.READY)
-            await self._clock.pause(COURIER, token)
+            await clock.pause(COURIER, token)
             token.throw_if_cancellation_requested()  # the last look: what follows cannot be undone
             progress.settling = True
             await self._bank.settle(order.id)
-            await self._hand_over(order, progress)
+            await self._hand_over(order, progress, pace)
         except BaseException as error:
             if progress.state in FINAL:  # completed, though its task was cancelled
                 raise
@@ -66,7 +68,7 @@ class Orders:
                 progress.fail(failure)
                 raise
             if undone is None and progress.settling and not isinstance(error, LedgerError):
-                await self._hand_over(order, progress)  # the bank had settled; what came then is too late
+                await self._hand_over(order, progress, pace)  # the bank had settled; what came then is too late
                 if isinstance(error, Exception):
                     return
                 raise
@@ -78,11 +80,11 @@ class Orders:
             if not by_token:
                 raise
 
-    async def _hand_over(self, order: Order, progress: _Progress) -> None:
+    async def _hand_over(self, order: Order, progress: _Progress, pace: float | None) -> None:
         if progress.state is not OrderState.HANDED_OVER:
             progress.hand_over()
         try:
-            await self._notification.notify_customer(order, CancellationToken.none)
+            await self._notification.notify_customer(order, CancellationToken.none, pace=pace)
         except Exception as error:  # the pizza is on its way, with or without the message
             progress.say(f"⚠️ The message could not be sent: {_in_words(error)}")
         finally:

@@ -19,14 +19,15 @@ class Payment:
         self._clock = clock
         self._events = events
 
-    async def process_payment(self, order: Order, token: CancellationToken) -> None:
+    async def process_payment(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> None:
         """Charge the order's price. Stopped by `token`, it has reserved the money but not taken it."""
+        clock = self._clock.at(pace)
         self._events.publish(Line(order, self._clock.now, line="💳 Processing payment..."))
         self._tell(order, await self._bank.authorize(order.id, order.cents))
         for check in range(1, CHECKS + 1):
             token.throw_if_cancellation_requested()
-            self._events.publish(Step(order, self._clock.now, "payment", check, CHECKS, PAUSE * self._clock.pace))
-            await self._clock.pause(PAUSE, token)
+            self._events.publish(Step(order, self._clock.now, "payment", check, CHECKS, PAUSE * clock.pace))
+            await clock.pause(PAUSE, token)
         self._tell(order, await self._bank.capture(order.id), "💰 Payment successful.")
 
     def _tell(self, order: Order, entry: Entry, line: str = "") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from cancellation import CancellationToken, TimeProvider
 from pizzeria.bank import Bank, LedgerHere
 from pizzeria.cancel_watch import CancelWatch
-from pizzeria.clock import Clock
+from pizzeria.clock import Clock, check_pace
 from pizzeria.events import CancelRequested, Event, EventStream
 from pizzeria.kitchen import Kitchen
 from pizzeria.ledger import Ledger
@@ -24,6 +24,7 @@ class Pizzeria:
     `ledger`: where the money is written down; by default in memory. `ovens`: how many meals cook at a time.
     `pace`: 1.0 is the article's speed, 0.01 a hundred times faster; may be changed at any time.
     `heeds_token`: whether the services look at the token that they are given; may be changed for later orders.
+    Both hold for orders that do not choose for themselves; see `place_order`.
     `time_provider`: a fake clock, for tests. `ValueError` or `TypeError` for what makes no pizzeria.
     """
 
@@ -63,9 +64,7 @@ class Pizzeria:
 
     @heeds_token.setter
     def heeds_token(self, heeds_token: bool) -> None:
-        if not isinstance(heeds_token, bool):
-            raise TypeError(f"heeds_token must be True or False, not {heeds_token!r}")
-        self._heeds_token = heeds_token
+        self._heeds_token = _check_heeds_token(heeds_token)
 
     @property
     def pace(self) -> float:
@@ -83,8 +82,18 @@ class Pizzeria:
     def ovens_in_use(self) -> int:
         return self._kitchen.ovens_in_use
 
-    async def place_order(self, order: Order, token: CancellationToken = CancellationToken.none) -> Receipt:
+    async def place_order(
+        self,
+        order: Order,
+        token: CancellationToken = CancellationToken.none,
+        *,
+        heeds_token: bool | None = None,
+        pace: float | None = None,
+    ) -> Receipt:
         """Serve `order`; its receipt when it is completed, or cancelled by `token` and undone.
+
+        `heeds_token` and `pace` are this order's own, to its end, whatever the pizzeria's are or become. None, the
+        default, means the pizzeria's.
 
         What a service raises comes out, after the order has been undone. A cancel after the handover to the
         courier is too late: the order completes. Cancel from any thread; call this on the event loop.
@@ -95,18 +104,20 @@ class Pizzeria:
             raise TypeError(f"token must be a CancellationToken, not {token!r}")
         if order.id in self._receipts:
             raise ValueError(f"order {order.id} is under way; make a new Order for another pizza")
-        receipt = self._receipts[order.id] = Receipt(order, self.heeds_token)
+        heeds_token = self.heeds_token if heeds_token is None else _check_heeds_token(heeds_token)
+        pace = None if pace is None else check_pace(pace)
+        receipt = self._receipts[order.id] = Receipt(order, heeds_token)
         self._cancel_watch.begin(receipt, token)
         try:
-            await self._serve(order, token if self.heeds_token else CancellationToken.none)
+            await self._serve(order, token if heeds_token else CancellationToken.none, pace)
             return receipt
         finally:
             self._cancel_watch.end(receipt)
             del self._receipts[order.id]
 
-    def _serve(self, order: Order, token: CancellationToken) -> Awaitable[None]:
+    def _serve(self, order: Order, token: CancellationToken, pace: float | None = None) -> Awaitable[None]:
         """Have it done; on a cluster, elsewhere."""
-        return self._orders.place_order(order, token)
+        return self._orders.place_order(order, token, pace=pace)
 
     def _open_bank(self) -> Bank:
         """Where the services ask for the money. On a worker the ledger is elsewhere."""
@@ -126,3 +137,9 @@ class Pizzeria:
             # An order may hear of a cancel on another thread before the watch does. What it tells then comes after it.
             self._cancel_watch.look(receipt)
         receipt.read(event)
+
+
+def _check_heeds_token(heeds_token: bool) -> bool:
+    if not isinstance(heeds_token, bool):
+        raise TypeError(f"heeds_token must be True or False, not {heeds_token!r}")
+    return heeds_token

@@ -165,6 +165,25 @@ def test_when_nobody_looks_a_cancelled_order_is_completed(client):
     asyncio.run(main())
 
 
+def test_what_an_order_chooses_for_itself_goes_to_its_worker_with_it(client):
+    async def main():
+        async with ClusterPizzeria(client, pace=SLOW) as shop:
+            events = recorded(shop)
+            with CancellationTokenSource() as source:
+                slow = place(shop, new_order(1), source.token)
+                await all_are(OrderState.PAYING, shop, 1)
+                fast = new_order(2)
+                receipt = await shop.place_order(fast, CancellationToken(True), heeds_token=False, pace=0.02)
+                assert (receipt.status, receipt.heeds_token) == (OrderState.COMPLETED, False)
+                source.cancel()
+                assert (await slow).status is OrderState.CANCELLED
+            steps = [event for event in events if isinstance(event, Step)]
+            assert [step.seconds for step in steps if step.order == fast] == pytest.approx([0.01] * 5 + [0.006] * 10)
+            assert [step.seconds for step in steps if step.order != fast] == [0.5 * SLOW]
+
+    asyncio.run(main())
+
+
 def test_after_the_handover_a_cancel_is_too_late(client):
     async def main():
         async with ClusterPizzeria(client, pace=0) as shop:

@@ -218,7 +218,7 @@ def test_a_message_that_cannot_be_sent_does_not_stop_a_pizza_that_is_on_its_way(
         def fail(event):
             raise ConnectionError("no signal")
 
-        shop._orders._notification.notify_customer = lambda order, token: fail(order)
+        shop._orders._notification.notify_customer = lambda order, token, *, pace: fail(order)
         task = await placed(shop, order)
         await shop.run(6.5)
         return await task
@@ -580,3 +580,59 @@ def test_a_cancel_after_the_handover_is_no_waste(shop, order):
     assert (receipt.status, receipt.cancel_requested) == (OrderState.COMPLETED, True)
     assert receipt.cancel_came_too_late
     assert waste([receipt]).listening.orders == 0
+
+
+def test_what_an_order_chooses_for_itself_does_not_stay_in_the_shop(shop, order):
+    async def main():
+        task = asyncio.create_task(shop.place_order(order, CancellationToken(True), heeds_token=False, pace=0))
+        await turn_loop(100)
+        careless = await task
+        careful = await shop.place_order(Order("Funghi", "7 Side Alley"), CancellationToken(True))
+        return careless, careful
+
+    careless, careful = asyncio.run(main())
+    assert (careless.status, careless.heeds_token) == (OrderState.COMPLETED, False)
+    assert (careful.status, careful.heeds_token) == (OrderState.CANCELLED, True)
+    assert (shop.heeds_token, shop.pace) == (True, 1)
+
+
+def test_an_order_can_choose_to_be_heeded_in_a_careless_shop(order):
+    shop = Shop(heeds_token=False)
+    receipt = asyncio.run(shop.place_order(order, CancellationToken(True), heeds_token=True))
+    assert (receipt.status, receipt.heeds_token) == (OrderState.CANCELLED, True)
+
+
+def test_an_orders_own_pace_holds_for_each_of_its_steps_whatever_the_shops_becomes(shop, order):
+    def seconds_of_steps(placed):
+        return [event.seconds for event in shop.recorded if isinstance(event, Step) and event.order is placed]
+
+    async def main():
+        other = Order("Funghi", "7 Side Alley")
+        own = asyncio.create_task(shop.place_order(order, pace=2))
+        shops = await placed(shop, other)
+        shop.pace = 0.5
+        await shop.run(13.5)
+        await asyncio.gather(own, shops)
+        return other
+
+    other = asyncio.run(main())
+    assert seconds_of_steps(order) == pytest.approx([1.0] * 5 + [0.6] * 10)
+    assert seconds_of_steps(other) == pytest.approx([0.5] + [0.25] * 4 + [0.15] * 10)
+    ends = {e.order: e.at for e in shop.recorded if getattr(e, "state", None) is OrderState.COMPLETED}
+    assert ends[order] == pytest.approx(2 * 6, abs=0.1)  # courier and message, too: twice the article's six seconds
+    assert ends[other] < 6
+
+
+@pytest.mark.parametrize(
+    ("choice", "error", "says"),
+    [
+        ({"heeds_token": 1}, TypeError, "heeds_token must be True or False, not 1"),
+        ({"pace": -2}, ValueError, "pace must be a finite number from 0 up .*, not -2"),
+        ({"pace": "fast"}, TypeError, "pace must be a number, not 'fast'"),
+    ],
+)
+def test_what_no_order_can_choose_is_refused_before_anything_is_told(shop, order, choice, error, says):
+    with pytest.raises(error, match=says):
+        asyncio.run(shop.place_order(order, **choice))
+    assert shop.recorded == []
+    assert shop.ledger.entries() == []

@@ -54,7 +54,7 @@ def oven_breaks(shop):
 
 
 def message_fails(shop):
-    async def fail(order, token):
+    async def fail(order, token, *, pace):
         raise Broken("no signal")
 
     shop._orders._notification.notify_customer = fail

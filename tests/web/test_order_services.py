@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from hanging_up import Line, ask, nothing_left, until
 
-from cancellation import CancellationTokenSource
+from cancellation import CancellationToken, CancellationTokenSource
 from pizzeria import Ledger, Order, OrderCounter
 from pizzeria.events import Money, StateChanged, Step
 from pizzeria.web import OnlinePizzeria, ServiceError, WebPizzeria, order_service, serving
@@ -278,6 +278,54 @@ def test_a_counter_works_over_http_and_its_cancel_hangs_up():
             assert (second.status, second.kept, second.kitchen_started) == ("cancelled", 0, False)
             assert second.lines[-1] == "🚫 Order cancelled by user."
             assert shop.ledger.kept() == 950
+
+    run(test)
+
+
+def test_what_an_order_chooses_reaches_payment_and_kitchen_over_http_and_stays_with_it():
+    async def test():
+        async with nothing_left(), WebPizzeria(pace=60) as shop:  # hours
+            steps = []
+            for log in (shop.payment_log, shop.kitchen_log):
+                log.subscribe(lambda event: steps.append(event) if isinstance(event, Step) else None)
+            with CancellationTokenSource() as source:
+                slow = asyncio.create_task(shop.place_order(Order("Funghi", "7 Side Alley", "slow"), source.token))
+                await seen(shop.payment_log, 1)
+                fast = Order("Funghi", "7 Side Alley", "fast")
+                receipt = await shop.place_order(fast, CancellationToken(True), heeds_token=False, pace=0.02)
+                assert (receipt.status, receipt.heeds_token) == ("completed", False)
+                assert [e.seconds for e in steps if e.order == fast] == pytest.approx([0.01] * 5 + [0.006] * 10)
+                source.cancel()
+                assert (await slow).status == "cancelled"
+                assert [event.seconds for event in steps if event.order != fast] == [30]
+
+    run(test)
+
+
+def test_what_is_no_pace_is_refused_by_the_services():
+    async def test():
+        async with nothing_left(), WebPizzeria() as shop:
+            for service, path in ((shop._payment_service, "/payments"), (shop._kitchen_service, "/meals")):
+                for pace in ("-1", "inf", "fast"):
+                    status, _, body = await ask(service._url, "POST", f"{path}?pace={pace}", MARGHERITA)
+                    assert (status, "query.pace: " in body) == (422, True)
+            assert shop.ledger.entries() == []
+
+    run(test)
+
+
+def test_an_order_service_elsewhere_keeps_its_own_pace_and_its_customers_cancel_can_be_left_unheeded():
+    async def test():
+        async with open_pizzeria(pace=0.05) as (shop, url):
+            counter = OrderCounter(OnlinePizzeria(url))
+            counter.heeds_token.value, counter.pace.value = False, 1.0
+            paying = asyncio.create_task(seen(shop.payment_log, 1))
+            counter.place.click()
+            await paying
+            counter.cancel.click()
+            (receipt,) = await counter.finished()
+            assert (receipt.status, receipt.cancel_was_ignored) == ("completed", True)
+            assert {event.seconds for event in counter.orders[0].events if isinstance(event, Step)} == {0.025, 0.015}
 
     run(test)
 

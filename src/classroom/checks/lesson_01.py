@@ -65,8 +65,15 @@ def check_steps_for_nothing(steps_for_nothing: Callable[[Sequence[Event]], objec
 class _SaysThatItListens(Pizzeria):
     """The sign is out, and the token goes nowhere."""
 
-    async def place_order(self, order: Order, token: CancellationToken = CancellationToken.none) -> Receipt:
-        return await super().place_order(order)
+    async def place_order(
+        self,
+        order: Order,
+        token: CancellationToken = CancellationToken.none,
+        *,
+        heeds_token: bool | None = None,
+        pace: float | None = None,
+    ) -> Receipt:
+        return await super().place_order(order, heeds_token=heeds_token, pace=pace)
 
 
 async def check_listens(listens: Callable[[Pizzeria], Awaitable[object]]) -> Verdict:

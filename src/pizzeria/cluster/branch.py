@@ -47,15 +47,15 @@ class Branch(WorkerPlugin):
         self._receiver.disconnect(self.name)
         self._desk.hear(None)  # whoever still waits for an answer will get none
 
-    async def serve(self, order: Order, token: CancellationToken, pace: float) -> None:
+    async def serve(self, order: Order, token: CancellationToken, shop_pace: float, own_pace: float | None) -> None:
         """Serve the order, or what is left of it to do where another worker had begun it, and was lost."""
         done = await self._desk.begin(order.id)
         try:
             if done and done[-1].step in _ENDS:
                 self._tell_end(order, done, token)
             else:
-                self._shop.pace = pace
-                await self._shop.place_order(order, token)
+                self._shop.pace = shop_pace
+                await self._shop.place_order(order, token, pace=own_pace)
         finally:
             self._desk.end(order.id)
 
@@ -85,9 +85,14 @@ class _Services(Pizzeria):
         return self._bank
 
 
-async def serve_order(order: Order, token: CancellationToken, branch: str, pace: float) -> None:
-    """The task. As a coroutine it runs on the worker's event loop, beside all others of that worker."""
+async def serve_order(
+    order: Order, token: CancellationToken, own_pace: float | None = None, *, branch: str, pace: float
+) -> None:
+    """The task. As a coroutine it runs on the worker's event loop, beside all others of that worker.
+
+    `pace`: the pizzeria's. `own_pace`: the order's, if it has one.
+    """
     plugin = get_worker().plugins.get(branch)
     if plugin is None:
         raise ConnectionError(f"no branch is open here for order {order.id}: the client that placed it was cut off")
-    await cast(Branch, plugin).serve(order, token, pace)
+    await cast(Branch, plugin).serve(order, token, pace, own_pace)

@@ -31,7 +31,8 @@ class ClusterPizzeria(Pizzeria):
 
     `client`: a `distributed.Client`, asynchronous or not. `ledger`: stays in this process, which alone writes in it.
     `ovens`: of each worker. A worker has as many orders under way at once as it has threads; they wait most of the
-    time, and none takes a thread, so give it hundreds (`threads_per_worker`). `pace` is taken from the newest order.
+    time, and none takes a thread, so give it hundreds (`threads_per_worker`). A change of `pace` reaches the workers
+    with the next order.
 
     An order whose worker is lost is begun anew by another, and charged once; after three lost workers Dask gives it
     up with a `KilledWorker` error, and it is undone. Another client can cancel an order, under its id:
@@ -59,7 +60,7 @@ class ClusterPizzeria(Pizzeria):
         self._line = line_of(client)
         self._desk = Desk(self.ledger, self._answer, self._pass_on, self._note)
         self._opening: asyncio.Task[None] | None = None  # on the client's loop, as is all that follows
-        self._new: list[tuple[Order, CancellationToken, asyncio.Future[Any]]] = []
+        self._new: list[tuple[Order, CancellationToken, float | None, asyncio.Future[Any]]] = []
         self._under_way: dict[asyncio.Future[bool], ClusterTokenSource] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # the readers'
 
@@ -83,9 +84,9 @@ class ClusterPizzeria(Pizzeria):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _serve(self, order: Order, token: CancellationToken) -> None:
+    async def _serve(self, order: Order, token: CancellationToken, pace: float | None = None) -> None:
         if token.is_cancellation_requested or self.ledger.entries(order.id):
-            await super()._serve(order, token)  # undone, or refused: no worker is needed for that
+            await super()._serve(order, token, pace)  # undone, or refused: no worker is needed for that
             return
         raise_if_closed(self._client)
         self._loop = asyncio.get_running_loop()
@@ -97,9 +98,9 @@ class ClusterPizzeria(Pizzeria):
                 by_id.token.unsafe_register(lambda: stop.cancel(by_id.token.reason)),
                 token.unsafe_register(lambda: stop.cancel(token.reason)),
             ):
-                done = await self._by_a_worker(order, stop)
+                done = await self._by_a_worker(order, stop, pace)
             if not done:
-                await super()._serve(order, stop.token)
+                await super()._serve(order, stop.token, pace)
 
     def _source_by_id(self, order: Order) -> ClusterTokenSource:
         try:
@@ -110,9 +111,9 @@ class ClusterPizzeria(Pizzeria):
                 "name; make a new Order for another pizza"
             ) from error
 
-    async def _by_a_worker(self, order: Order, stop: ClusterTokenSource) -> bool:
+    async def _by_a_worker(self, order: Order, stop: ClusterTokenSource, pace: float | None) -> bool:
         """False if it was cancelled before a worker had begun it."""
-        work = asyncio.ensure_future(self._on_clients_loop(self._submit_and_wait(order, stop.token)))
+        work = asyncio.ensure_future(self._on_clients_loop(self._submit_and_wait(order, stop.token, pace)))
         self._under_way[work] = stop
         work.add_done_callback(self._under_way.pop)
         try:
@@ -122,7 +123,7 @@ class ClusterPizzeria(Pizzeria):
                 stop.cancel()
                 await asyncio.wait({work})
                 if not work.result():
-                    await super()._serve(order, stop.token)
+                    await super()._serve(order, stop.token, pace)
                 raise
         except Exception as error:
             stop.cancel()  # a worker may still be about it
@@ -165,10 +166,10 @@ class ClusterPizzeria(Pizzeria):
                 await self._client.unregister_worker_plugin(self._name)
         self._opening = None
 
-    async def _submit_and_wait(self, order: Order, token: CancellationToken) -> bool:
+    async def _submit_and_wait(self, order: Order, token: CancellationToken, pace: float | None) -> bool:
         await self._branches()
         self._desk.expect(order, token)
-        future = await self._submit(order, token)
+        future = await self._submit(order, token, pace)
         end = asyncio.ensure_future(future.exception())
         taken_back = False
 
@@ -196,22 +197,23 @@ class ClusterPizzeria(Pizzeria):
             raise ConnectionError("the cluster has gone, or was told to forget the order")
         return True
 
-    def _submit(self, order: Order, token: CancellationToken) -> asyncio.Future[Any]:
+    def _submit(self, order: Order, token: CancellationToken, pace: float | None) -> asyncio.Future[Any]:
         """The orders of one moment travel as one graph: a thousand cost little more than one."""
         loop = asyncio.get_running_loop()
         if not self._new:
             loop.call_soon(self._submit_all)
         submitted: asyncio.Future[Any] = loop.create_future()
-        self._new.append((order, token, submitted))
+        self._new.append((order, token, pace, submitted))
         return submitted
 
     def _submit_all(self) -> None:
         new, self._new = self._new, []
-        orders, tokens, waiting = zip(*new, strict=True)
+        orders, tokens, own_paces, waiting = zip(*new, strict=True)
         futures = self._client.map(
             serve_order,
             orders,
             tokens,
+            own_paces,
             branch=self._name,
             pace=self.pace,
             key=[f"order-{order.id}-{uuid4().hex}" for order in orders],  # the id need not be the cluster's only one

@@ -21,9 +21,9 @@ class OnlinePizzeria(Pizzeria):
     """A `Pizzeria` whose orders are placed at the order service at `url`. To cancel one is to hang up.
 
     Its events are those that the service tells, as they arrive; the money is in the service's ledger, not in this
-    one's. Give it to an `OrderCounter`, whose buttons then work over HTTP. `ServiceError` where the order service
-    refuses, fails, or has not told ten seconds after a cancel how the order ended. `TypeError` or `ValueError` for
-    what is no URL.
+    one's. The pace is the service's, too: an order cannot choose its own. Give it to an `OrderCounter`, whose buttons
+    then work over HTTP. `ServiceError` where the order service refuses, fails, or has not told ten seconds after a
+    cancel how the order ended. `TypeError` or `ValueError` for what is no URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,7 +38,7 @@ class OnlinePizzeria(Pizzeria):
         super().__init__()
         self._url = url.rstrip("/")
 
-    async def _serve(self, order: Order, token: CancellationToken) -> None:
+    async def _serve(self, order: Order, token: CancellationToken, pace: float | None = None) -> None:
         if token.is_cancellation_requested:  # nobody need be called
             for state, reason in ((OrderState.RECEIVED, None), (OrderState.CANCELLED, token.reason)):
                 self.events.publish(StateChanged(order, self._clock.now, state, reason))

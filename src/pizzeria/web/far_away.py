@@ -68,13 +68,16 @@ class Service:
         return answer.json()
 
     @asynccontextmanager
-    async def telling(self, path: str, order: Order, token: CancellationToken) -> AsyncIterator[AsyncIterator[str]]:
+    async def telling(
+        self, path: str, order: Order, token: CancellationToken, pace: float | None
+    ) -> AsyncIterator[AsyncIterator[str]]:
         """Have `order` worked on, and hear of it line by line. Leaving the block hangs up."""
         self._check_connected()
+        own = {} if pace is None else {"pace": pace}
         end = due.get()
         left = {} if end is None else {TIME_LEFT: f"{max(0.0, end - asyncio.get_running_loop().time()):.3f}"}
         async with AsyncExitStack() as call:
-            request = self._client.stream("POST", self._url + path, json=OrderForm.of(order), headers=left)
+            request = self._client.stream("POST", self._url + path, params=own, json=OrderForm.of(order), headers=left)
             try:
                 answer = await run_until_canceled(call.enter_async_context(request), token)
             except httpx.HTTPError as error:
@@ -131,8 +134,8 @@ class PaymentFarAway(Payment):
         super().__init__(bank, clock, events)
         self._service = service
 
-    async def process_payment(self, order: Order, token: CancellationToken) -> None:
-        async with self._service.telling("/payments", order, token) as lines:
+    async def process_payment(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> None:
+        async with self._service.telling("/payments", order, token, pace) as lines:
             await run_until_canceled(self._service.hear(lines, order, self._clock, self._events), token)
 
 
@@ -145,8 +148,8 @@ class KitchenFarAway(Kitchen):
         self._meals: dict[str, AsyncIterator[str]] = {}  # by order: what is still to be heard of it
 
     @asynccontextmanager
-    async def oven(self, order: Order, token: CancellationToken) -> AsyncIterator[None]:
-        async with self._service.telling("/meals", order, token) as lines:
+    async def oven(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> AsyncIterator[None]:
+        async with self._service.telling("/meals", order, token, pace) as lines:
             has_oven = self._service.hear(lines, order, self._clock, self._events, until=OrderState.COOKING)
             await run_until_canceled(has_oven, token)
             self._meals[order.id] = lines
@@ -157,7 +160,7 @@ class KitchenFarAway(Kitchen):
                 self._having_one.discard(order.id)
                 del self._meals[order.id]
 
-    async def prepare_meal(self, order: Order, token: CancellationToken) -> None:
+    async def prepare_meal(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> None:
         rest = self._service.hear(self._meals[order.id], order, self._clock, self._events)
         await run_until_canceled(rest, token)
 

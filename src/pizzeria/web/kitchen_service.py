@@ -11,7 +11,7 @@ from pizzeria.kitchen import Kitchen
 from pizzeria.order import Order, OrderState
 from pizzeria.web.problems import answer_with_problems
 from pizzeria.web.request_token import RequestToken
-from pizzeria.web.wire import OrderForm, Stream, told_while
+from pizzeria.web.wire import OrderForm, OwnPace, Stream, told_while
 
 
 def kitchen_service(kitchen: Kitchen, clock: Clock, events: EventStream) -> FastAPI:
@@ -23,13 +23,13 @@ def kitchen_service(kitchen: Kitchen, clock: Clock, events: EventStream) -> Fast
     answer_with_problems(app)
 
     @app.post("/meals")
-    async def cook(form: OrderForm, token: RequestToken) -> Stream:
+    async def cook(form: OrderForm, token: RequestToken, pace: OwnPace = None) -> Stream:
         order = form.order()
-        return Stream(told_while(cooked(order, token), order, events), media_type="application/x-ndjson")
+        return Stream(told_while(cooked(order, token, pace), order, events), media_type="application/x-ndjson")
 
-    async def cooked(order: Order, token: CancellationToken) -> None:
-        async with kitchen.oven(order, token):
+    async def cooked(order: Order, token: CancellationToken, pace: float | None) -> None:
+        async with kitchen.oven(order, token, pace=pace):
             events.publish(StateChanged(order, clock.now, OrderState.COOKING))
-            await kitchen.prepare_meal(order, token)
+            await kitchen.prepare_meal(order, token, pace=pace)
 
     return app

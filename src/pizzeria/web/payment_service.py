@@ -16,7 +16,7 @@ from pizzeria.order import Order
 from pizzeria.payment import Payment
 from pizzeria.web.problems import answer_with_problems
 from pizzeria.web.request_token import RequestToken
-from pizzeria.web.wire import OrderForm, OrderId, Stream, told_while
+from pizzeria.web.wire import OrderForm, OrderId, OwnPace, Stream, told_while
 
 Id = Annotated[OrderId, Path()]
 
@@ -32,18 +32,18 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
     under_way: dict[str, tuple[CancellationTokenSource, asyncio.Event]] = {}  # by order: its cancel, and its end
 
     @app.post("/payments")
-    async def pay(form: OrderForm, token: RequestToken) -> Stream:
+    async def pay(form: OrderForm, token: RequestToken, pace: OwnPace = None) -> Stream:
         order = form.order()
         if order.id in under_way or ledger.entries(order.id):
             raise HTTPException(409, f"order {order.id} is paid for, or has been, already")
         stop = CancellationTokenSource.create_linked_token_source(token)
         under_way[order.id] = stop, asyncio.Event()
-        return Stream(told_while(paid(order, stop), order, events), media_type="application/x-ndjson")
+        return Stream(told_while(paid(order, stop, pace), order, events), media_type="application/x-ndjson")
 
-    async def paid(order: Order, stop: CancellationTokenSource) -> None:
+    async def paid(order: Order, stop: CancellationTokenSource, pace: float | None) -> None:
         try:
             with stop:
-                await payment.process_payment(order, stop.token)
+                await payment.process_payment(order, stop.token, pace=pace)
         finally:
             under_way.pop(order.id)[1].set()
 

@@ -44,13 +44,13 @@ class WebPizzeria(Pizzeria):
         """What the payment service has booked for an order. `OperationCanceledError` once `token` is cancelled."""
         return await self._payment_service.ask("GET", f"/payments/{order_id}", token) or []
 
-    async def _serve(self, order: Order, token: CancellationToken) -> None:
+    async def _serve(self, order: Order, token: CancellationToken, pace: float | None = None) -> None:
         if self._running is None:
             raise RuntimeError("this pizzeria's services are not running: order inside `async with` the pizzeria")
         if asyncio.get_running_loop() is not self._loop:
             raise RuntimeError("this pizzeria is at work on another event loop: make a WebPizzeria for each")
         with CancellationTokenSource.create_linked_token_source(token) as stop:
-            work = asyncio.ensure_future(super()._serve(order, stop.token))
+            work = asyncio.ensure_future(super()._serve(order, stop.token, pace))
             self._under_way[work] = stop
             work.add_done_callback(self._under_way.pop)
             cancelled = None

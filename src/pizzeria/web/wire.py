@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import fields
 from typing import Annotated, Any, Self
 
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import Receive, Scope, Send
@@ -30,6 +31,7 @@ _KINDS = {
 END = "End"  # the kind of a stream's last line; with an `error` where the work failed
 
 OrderId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+OwnPace = Annotated[float | None, Query(alias="pace", ge=0, allow_inf_nan=False)]  # an order's; None: the service's
 
 
 class OrderForm(BaseModel):
