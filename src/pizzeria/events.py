@@ -26,6 +26,7 @@ class Event:
 class StateChanged(Event):
     state: OrderState
     reason: object = None  # of a cancel: what `cancel(reason)` said; of a failure: the exception
+    pace: float | None = field(default=None, kw_only=True)  # of an order that was received: the pace it begins at
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Line(Event):
 
 @dataclass(slots=True)
 class Step(Event):
-    """A service begins step `step` of `of`, from 1; each is to take `seconds`, at today's pace."""
+    """A service begins step `step` of `of`, from 1; each is to take `seconds`, at the order's pace."""
 
     service: str
     step: int

@@ -102,7 +102,7 @@ class _Progress:
         self._events = events
         self.state = OrderState.RECEIVED
         self.settling = False  # the bank has been asked to settle
-        events.publish(StateChanged(order, clock.now, self.state, line="🍽️ Order received..."))
+        events.publish(StateChanged(order, clock.now, self.state, line="🍽️ Order received...", pace=clock.pace))
 
     def move_to(self, state: OrderState, line: str = "") -> None:
         self._enter(state)

@@ -45,39 +45,42 @@ class History:
     """One order, read from its events."""
 
     order: Order
+    pace: float  # as its events told it last
     spans: list[Span] = field(default_factory=list)
     cancelled_at: float | None = None
     outcome: OrderState = OrderState.RECEIVED
     _since: float = 0.0
     _begun: dict[str, int] = field(default_factory=dict)  # steps, by service
 
-    def read(self, event: Event, pace: float) -> None:
-        """`pace`: the shop's at that moment."""
+    def read(self, event: Event) -> None:
         match event:
             case CancelRequested():
                 self.cancelled_at = event.at
             case Step():
                 self._begun[event.service] = event.step
+                self.pace = _pace(event)
             case StateChanged():
+                if event.pace is not None:
+                    self.pace = event.pace
                 if (lane := _LANE.get(self.outcome)) is not None:
                     what = "wait" if self.outcome is OrderState.WAITING else "work"
                     if event.at > self._since + 0.001:  # with a free oven there is no waiting to speak of
                         self.spans.append(Span(lane, what, self._since, event.at))
                 self.outcome, self._since = event.state, event.at
                 if event.state in (OrderState.CANCELLED, OrderState.FAILED):
-                    self._add_saved(pace)
+                    self._add_saved()
 
-    def _add_saved(self, pace: float) -> None:
+    def _add_saved(self) -> None:
         begin = self._since
         for lane, service in _SERVICES.items():
-            seconds = (service.CHECKS - self._begun.get(lane, 0)) * service.PAUSE * pace
+            seconds = (service.CHECKS - self._begun.get(lane, 0)) * service.PAUSE * self.pace
             if seconds > 0:
                 self.spans.append(Span(lane, "saved", begin, begin + seconds))
                 begin += seconds
 
 
 def _pace(step: Step) -> float:
-    """The shop's, when it began that step."""
+    """The order's, when that step began."""
     pause: float = _SERVICES[step.service].PAUSE
     return step.seconds / pause
 
@@ -89,13 +92,12 @@ class Timeline:
         self._first_number = first_number
         histories: dict[str, History] = {}
         events = list(events)
-        pace = next((_pace(event) for event in events if isinstance(event, Step)), 1.0)
+        # For an order whose own events do not tell, such as one cancelled before a shop elsewhere received it.
+        usual_pace = next((_pace(event) for event in events if isinstance(event, Step)), 1.0)
         for event in events:
             if not isinstance(event, Event):
                 raise TypeError(f"events must be those that a pizzeria's `events` tell, not {event!r}")
-            if isinstance(event, Step):
-                pace = _pace(event)
-            histories.setdefault(event.order.id, History(event.order)).read(event, pace)
+            histories.setdefault(event.order.id, History(event.order, usual_pace)).read(event)
         self.histories = list(histories.values())
 
     def __str__(self) -> str:

@@ -6,7 +6,8 @@ import pytest
 from fake_shop import Shop, turn_loop
 
 from cancellation import CancellationToken, CancellationTokenSource
-from pizzeria import Order, Receipt, timeline, waste
+from pizzeria import Order, OrderState, Receipt, timeline, waste
+from pizzeria.events import StateChanged, Step
 
 
 def run_orders(*cancel_after, heeds_token=True, ovens=3):
@@ -71,10 +72,44 @@ def test_what_was_saved_is_counted_at_the_shops_pace_also_for_an_order_that_neve
 
     saved = [line.split()[:6] for line in str(timeline(asyncio.run(main()))).splitlines() if "saved" in line]
     assert [(row[0], row[2], row[5]) for row in saved] == [
-        ("2", "payment", "5.0"),  # at the pace of the last step that was seen
-        ("2", "kitchen", "6.0"),
+        ("2", "payment", "1.2"),  # 2.5 s at the pace of 0.5
+        ("2", "kitchen", "1.5"),
         ("3", "kitchen", "2.1"),  # three steps were begun, the last ones at the pace of 1
     ]
+
+
+def test_what_orders_of_other_paces_saved_is_counted_at_each_ones_own():
+    async def main():
+        shop = Shop()
+        fast = asyncio.create_task(shop.place_order(Order("Margherita", "1 Main St"), pace=0.5))
+        await shop.run(1)
+        await shop.place_order(Order("Margherita", "2 Main St"), CancellationToken(True))
+        await shop.place_order(Order("Margherita", "3 Main St"), CancellationToken(True), pace=2)
+        fast.cancel()
+        await turn_loop()
+        return shop.recorded
+
+    told = str(timeline(asyncio.run(main()))).splitlines()
+    saved = [line.split()[:6] for line in told if "saved" in line]
+    assert [(row[0], row[2], row[5]) for row in saved] == [
+        ("1", "payment", "0.2"),  # one check was left
+        ("1", "kitchen", "1.5"),
+        ("2", "payment", "2.5"),
+        ("2", "kitchen", "3.0"),
+        ("3", "payment", "5.0"),
+        ("3", "kitchen", "6.0"),
+    ]
+
+
+def test_the_pace_of_an_order_that_does_not_tell_it_is_taken_from_the_others():
+    order, other = Order("Margherita", "1 Main St"), Order("Margherita", "2 Main St")
+    events = [
+        StateChanged(order, 0, OrderState.RECEIVED),
+        StateChanged(order, 0, OrderState.CANCELLED),
+        Step(other, 1, "payment", 1, 5, seconds=1),
+    ]
+    saved = [line.split()[5] for line in str(timeline(events)).splitlines() if "saved" in line]
+    assert saved == ["5.0", "6.0"]
 
 
 def test_a_shop_at_a_hundred_times_the_pace_has_its_table_in_milliseconds():
