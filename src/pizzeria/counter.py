@@ -10,6 +10,8 @@ import asyncio
 import base64
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from html import escape
 from importlib.resources import files
 
@@ -31,6 +33,17 @@ _STYLE = f"<style>{files('pizzeria').joinpath('counter.css').read_text(encoding=
 
 
 MOST_DRAWN = 6  # orders in the timeline; more would not fit on a page
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """What stood in the counter's fields at the click on "Place order"."""
+
+    pizza: str
+    address: str
+    heeds_token: bool
+    deadline: float | None  # seconds
+    pace: float | None  # None: the shop's own
 
 
 class OrderCounter(widgets.VBox):
@@ -55,7 +68,6 @@ class OrderCounter(widgets.VBox):
         self._tasks: dict[str, asyncio.Task[Receipt]] = {}  # a task that nobody refers to may vanish
         self._kitchen = CancellationTokenSource()
         self._closed = False
-        self._own_pace: float | None = None  # the shop's, while another is chosen here
         self._drawing: asyncio.Task[None] | None = None  # of the timeline; None while it is hidden
         self._to_draw = False  # something has happened since
 
@@ -129,7 +141,8 @@ class OrderCounter(widgets.VBox):
             ]
         )
         self.add_class("pizza-counter")
-        self._on_click(self.place, self._place)
+        # Read at the click: by the time the loop has its turn, the fields may say something else.
+        self.place.on_click(lambda _: self._on_loop(partial(self._place, self._choices())))
         self._on_click(self.cancel, self._cancel_newest)
         self._on_click(self.close_kitchen, self._close_or_open_kitchen)
         self._on_click(self.show_timeline, self._show_timeline)
@@ -182,39 +195,41 @@ class OrderCounter(widgets.VBox):
         except Exception as error:  # from a callback it would go where no student looks
             self._say(f"That did not work. {_in_words(error)}", "error")
 
-    def _place(self) -> None:
+    def _choices(self) -> _Choices:
+        return _Choices(
+            self.pizza.value,
+            self.address.value,
+            self.heeds_token.value,
+            self.deadline.value or None,
+            self.pace.value or None,
+        )
+
+    def _place(self, chosen: _Choices) -> None:
         try:
-            order = Order(pizza=self.pizza.value, address=self.address.value)
+            order = Order(chosen.pizza, chosen.address)
         except ValueError as error:
             self._say(f"No order was made: {error}", "error")
             return
         if self._kitchen.is_cancellation_requested:
             self._say("No order was made: the kitchen is closed. Open it first.", "error")
             return
-        self._set_pace()
         source = CancellationTokenSource.create_linked_token_source(
             self._kitchen.token, time_provider=self._shop.time_provider
         )
-        source.cancel_after(self.deadline.value or None)
+        source.cancel_after(chosen.deadline)
         number = len(self._cards) + 1
-        card = self._cards[order.id] = OrderCard(number, order, source, heeds_token=self.heeds_token.value)
+        card = self._cards[order.id] = OrderCard(number, order, source, heeds_token=chosen.heeds_token)
         self._on_click(card.cancel, lambda: self._cancel(card))
-        task = self._tasks[order.id] = self._loop.create_task(self._serve(card))
+        task = self._tasks[order.id] = self._loop.create_task(self._serve(card, chosen.pace))
         task.add_done_callback(lambda task: self._ended(card, task))
         # At the end: were it put in front, the page would draw all cards anew, under the reader's hand.
         self._card_box.children = (*self._card_box.children, card)
         self._say(f"Order {number} is placed.")
 
-    async def _serve(self, card: OrderCard) -> Receipt:
-        self._shop.heeds_token = card.receipt.heeds_token  # as it was at the click: the shop looks at it now
-        return await self._shop.place_order(card.order, card.source.token)
-
-    def _set_pace(self) -> None:
-        if self.pace.value:
-            self._own_pace = self._shop.pace if self._own_pace is None else self._own_pace
-            self._shop.pace = self.pace.value
-        elif self._own_pace is not None:
-            self._shop.pace, self._own_pace = self._own_pace, None
+    async def _serve(self, card: OrderCard, pace: float | None) -> Receipt:
+        return await self._shop.place_order(
+            card.order, card.source.token, heeds_token=card.receipt.heeds_token, pace=pace
+        )
 
     def _cancel_newest(self) -> None:
         if reachable := self._reachable():

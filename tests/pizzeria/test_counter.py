@@ -6,8 +6,10 @@ import threading
 import pytest
 from fake_shop import Shop, turn_loop
 
+from cancellation import CancellationToken
 from pizzeria import Order, OrderCounter, OrderState, Pizzeria, cells
 from pizzeria.counter import Timeline
+from pizzeria.events import Step
 
 
 def run(scenario, shop=None):
@@ -124,18 +126,26 @@ def test_cancel_order_takes_the_newest_that_can_still_be_cancelled():
     run(scenario, shop)
 
 
+def in_thread(act, *, with_loop=False):
+    """Do it on another thread, and wait for that without a turn of this thread's loop."""
+
+    async def on_a_loop():
+        act()
+
+    thread = threading.Thread(target=(lambda: asyncio.run(on_a_loop())) if with_loop else act)
+    thread.start()
+    thread.join()
+
+
+each_way_of_click = pytest.mark.parametrize("do", [lambda act: act(), in_thread], ids=["from a cell", "on a thread"])
+
+
 @pytest.mark.parametrize("running_loop_in_thread", [False, True])
 def test_clicks_from_another_thread_with_or_without_a_loop_of_its_own_do_the_same(running_loop_in_thread):
     shop = Shop()
 
     def click_in_thread(button):
-        async def with_loop():
-            button.click()
-
-        target = (lambda: asyncio.run(with_loop())) if running_loop_in_thread else button.click
-        thread = threading.Thread(target=target)
-        thread.start()
-        thread.join()
+        in_thread(button.click, with_loop=running_loop_in_thread)
 
     async def scenario(counter):
         threads = set()
@@ -256,16 +266,85 @@ def test_a_deadline_cancels_the_order_and_the_card_says_so():
     run(scenario, shop)
 
 
-def test_the_pace_is_left_alone_until_somebody_is_impatient():
+def step_seconds(shop, card):
+    """How long each of an order's steps is to take, at its own pace or the shop's."""
+    return [event.seconds for event in shop.recorded if isinstance(event, Step) and event.order is card.order]
+
+
+@each_way_of_click
+def test_a_pace_chosen_at_the_counter_is_the_orders_and_not_the_shops(do):
     shop = Shop(pace=3)
 
     async def scenario(counter):
-        await click(counter.place)
+        for choice in (0, 0.1, 0, 1.0):
+            counter.pace.value = choice
+            do(counter.place.click)
+            await turn_loop()
+        steps = [step_seconds(shop, card) for card in reversed(counter.orders)]
+        assert steps == [[1.5], [0.05], [1.5], [0.5]]  # a check of the payment takes 0.5 s
         assert shop.pace == 3
-        counter.pace.value = 0.1
-        assert shop.pace == 3  # read at the click, not before
+
+    run(scenario, shop)
+
+
+@each_way_of_click
+def test_the_switch_of_the_counter_is_the_orders_and_not_the_shops(do):
+    shop = Shop()
+
+    async def scenario(counter):
+        counter.heeds_token.value = False
+        do(counter.place.click)
+        await turn_loop()
+        counter.heeds_token.value = True
+        receipt = await shop.place_order(Order("Funghi", "7 Side Alley"), CancellationToken(True))  # from a cell
+        assert (receipt.status, receipt.charged) == (OrderState.CANCELLED, 0)
+        assert shop.heeds_token
+        await shop.run(7)
+
+    run(scenario, shop)
+
+
+@each_way_of_click
+def test_what_is_chosen_after_the_click_does_not_reach_the_order(do):
+    shop = Shop()
+
+    def click_and_choose_again(counter):
+        counter.place.click()
+        counter.heeds_token.value, counter.pace.value, counter.deadline.value = False, 1.0, 2
+        counter.address.value, counter.pizza.value = "7 Side Alley", "Funghi"
+        shop.heeds_token = False
+
+    async def scenario(counter):
+        counter.pace.value = 0.5
+        do(lambda: click_and_choose_again(counter))
+        await turn_loop()
+        (card,) = counter.orders
+        assert (card.order.address, card.order.pizza) == ("12 Main St", "Margherita")
+        assert step_seconds(shop, card) == [0.25]
+        await shop.run(2.5)
+        assert (card.status, card.receipt.heeds_token) == ("Cooking", True)
+        await click(counter.cancel)
+        assert card.status == "Cancelled"
+
+    run(scenario, shop)
+
+
+def test_orders_side_by_side_each_keep_what_was_chosen_at_their_click():
+    shop = Shop()
+
+    async def scenario(counter):
+        counter.heeds_token.value, counter.pace.value = False, 0.5
         await click(counter.place)
-        assert shop.pace == 0.1
+        counter.heeds_token.value, counter.pace.value = True, 0
+        await click(counter.place, 1.6, shop)
+        careless, careful = reversed(counter.orders)
+        assert (careless.status, careful.status) == ("Cooking", "Paying")
+        await click(careless.cancel)
+        await click(careful.cancel)
+        assert (careless.status, careful.status) == ("Cooking", "Cancelled")
+        await shop.run(3)
+        assert careless.receipt.cancel_was_ignored
+        assert step_seconds(shop, careless) == pytest.approx([0.25] * 5 + [0.15] * 10)
 
     run(scenario, shop)
 
@@ -614,20 +693,6 @@ def test_a_cancel_that_came_too_late_is_told_as_that_and_not_as_ignored():
         assert "On its way</b> – the cancel came too late" in text(card._status)
         await shop.run(1)
         assert "Your cancel came too late: the courier had left. €9.50 charged" in text(card._receipt)
-
-    run(scenario, shop)
-
-
-def test_the_shops_own_pace_comes_back_when_it_is_chosen_again():
-    shop = Shop(pace=0.02)
-
-    async def scenario(counter):
-        paces = []
-        for choice in (1.0, 0.1, 0):
-            counter.pace.value = choice
-            await click(counter.place)
-            paces.append(shop.pace)
-        assert paces == [1.0, 0.1, 0.02]
 
     run(scenario, shop)
 
