@@ -112,9 +112,10 @@ class Lab:
         """The last that the server said."""
         return self._log.read_text()[-5000:]
 
-    def address(self, notebook):
-        """Where a notebook is found, alone on its page."""
-        return f"{self._url}doc/tree/{notebook}?token={self._token}"
+    def address(self, notebook=None):
+        """Where a notebook is found, alone on its page; or JupyterLab with nothing open."""
+        place = f"doc/tree/{notebook}" if notebook else "lab"
+        return f"{self._url}{place}?token={self._token}"
 
     def stop_kernels(self, notebook=None):
         """Those of all notebooks, or of one."""
@@ -275,3 +276,41 @@ class Notebook:
         """A picture for the eye, in shots/: of the page, or of one element."""
         SHOTS.mkdir(exist_ok=True)
         (of or self.page).screenshot(path=SHOTS / f"{name}.png")
+
+
+class Reader:
+    """A page on which notebooks are opened and read, one after the other, without a kernel."""
+
+    def __init__(self, page, lab):
+        self.page = page
+        page.goto(lab.address())
+        page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)", timeout=60_000)
+
+    def open(self, name):
+        """As with the file browser's "Open With > Notebook (no kernel)"; what was open before is closed."""
+        self.page.evaluate(
+            """async path => {
+                await jupyterapp.commands.execute('application:close-all');
+                const kernelPreference = {shouldStart: false, shouldReuse: false};
+                const panel = await jupyterapp.commands.execute('docmanager:open', {path, kernelPreference});
+                await panel.context.ready;
+                await panel.revealed;
+            }""",
+            f"notebooks/{name}.ipynb",
+        )
+
+    def diagrams(self):
+        """Each Mermaid diagram of the open notebook, brought into sight: JupyterLab draws it only then."""
+        cells = self.page.evaluate(
+            """() => jupyterapp.shell.currentWidget.content.widgets.flatMap((cell, index) => {
+                const count = cell.model.sharedModel.getSource().split('```mermaid').length - 1;
+                return cell.model.type === 'markdown' && count ? [[index, count]] : [];
+            })"""
+        )
+        for index, count in cells:
+            self.page.evaluate("index => jupyterapp.shell.currentWidget.content.scrollToItem(index, 'center')", index)
+            cell = self.page.locator(f'.jp-Cell[data-windowed-list-index="{index}"]')
+            for number in range(count):
+                diagram = cell.locator(".jp-RenderedMermaid").nth(number)
+                diagram.scroll_into_view_if_needed()
+                yield diagram
