@@ -58,7 +58,7 @@ class TryOut(widgets.VBox):  # type: ignore[misc]
             self._order.cancel()
 
     def __repr__(self) -> str:  # what a reader without a kernel sees
-        return "<TryOut: run this notebook in JupyterLab to use it>"
+        return "<TryOut: run this cell to use it>"
 
     def _on_click(self, button: widgets.Button, act: Callable[[], object]) -> None:
         button.on_click(lambda _: self._loop.call_soon_threadsafe(self._safely, act))

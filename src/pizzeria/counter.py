@@ -172,7 +172,7 @@ class OrderCounter(widgets.VBox):
         self._leave_if_over()
 
     def __repr__(self) -> str:  # what a reader without a kernel sees in place of the widget
-        return f"<OrderCounter with {_orders(len(self._cards))}: run this notebook in JupyterLab to use it>"
+        return f"<OrderCounter with {_orders(len(self._cards))}: run this cell to use it>"
 
     def _on_click(self, button: widgets.Button, act: Callable[[], None]) -> None:
         button.on_click(lambda _: self._on_loop(act))
