@@ -51,9 +51,10 @@ class TryOut(widgets.VBox):  # type: ignore[misc]
         await asyncio.sleep(0)  # its end is told
         return self.lines
 
-    def stop(self) -> None:
-        """Cancel the order, and answer no more clicks."""
+    def stop(self, words: str = "This counter is closed.") -> None:
+        """Cancel the order and answer no more clicks. `words` tell the reader why."""
         self.place.disabled = self.cancel.disabled = True
+        self.say(words)
         if self._order is not None:
             self._order.cancel()
 

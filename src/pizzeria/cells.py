@@ -9,7 +9,7 @@ from IPython.core.getipython import get_ipython
 
 
 class Stoppable(Protocol):
-    def stop(self) -> None: ...
+    def stop(self, words: str) -> None: ...
 
 
 _made: dict[str, tuple[str, list[Stoppable]]] = {}  # by cell: in which run, and what
@@ -26,7 +26,7 @@ def replace_earlier_run(new: Stoppable) -> None:
     earlier_run, things = _made.get(cell, ("", []))
     if earlier_run != run:
         for thing in things:
-            thing.stop()
+            thing.stop("This counter was replaced: its cell was run again.")
         things = []
     _made[cell] = run, [*things, new]
 

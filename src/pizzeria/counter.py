@@ -162,13 +162,15 @@ class OrderCounter(widgets.VBox):
             await asyncio.sleep(0)  # the tasks' done callbacks take them out
         return [card.receipt for card in self._cards.values()]
 
-    def stop(self) -> None:
-        """Cancel its orders, and answer no more clicks."""
+    def stop(self, words: str = "This counter is closed.") -> None:
+        """Cancel its orders and answer no more clicks. `words` tell the reader why; those of the first call stay."""
+        if self._closed:
+            return
         self._closed = True
-        self._kitchen.cancel("the counter was replaced")
+        self._kitchen.cancel(words)
         for button in (self.place, self.cancel, self.close_kitchen, self.show_timeline):
             button.disabled = True
-        self._say("This counter was replaced: its cell was run again.")
+        self._say(words)
         self._leave_if_over()
 
     def __repr__(self) -> str:  # what a reader without a kernel sees in place of the widget
@@ -311,7 +313,8 @@ class OrderCounter(widgets.VBox):
         card.read(event)
         if isinstance(event, StateChanged):
             self._summary.value = f"<p>{escape(_summary([card.receipt for card in self._cards.values()]))}</p>"
-            if event.state.is_final and event.reason != CLOSING_TIME:  # what closing did has been said for all
+            # What closing did has been said for all, and why the counter stopped is to stay in sight.
+            if event.state.is_final and event.reason != CLOSING_TIME and not self._closed:
                 self._say(f"Order {card.number} is {card.status.lower()}.")
             else:
                 self._announcement.say(f"Order {card.number}: {card.status}")

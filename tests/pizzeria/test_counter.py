@@ -533,6 +533,42 @@ def test_running_the_cell_again_cancels_the_old_counters_orders_and_silences_its
     asyncio.run(main())
 
 
+def test_a_counter_whose_cell_was_run_again_says_so(kernel):
+    async def main():
+        kernel.run_cell("a", "run 1")
+        old = OrderCounter(Shop())
+        await click(old.place)
+        kernel.run_cell("a", "run 2")
+        OrderCounter(Shop()).stop()
+        await old.finished()
+        assert "This counter was replaced: its cell was run again." in text(old._message)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [((), "This counter is closed."), (("The servers <of this lesson> have ended.",), "&lt;of this lesson&gt;")],
+    ids=["no words", "words"],
+)
+def test_a_counter_that_is_stopped_says_why_also_when_its_orders_have_ended(kernel, words, says):
+    async def main():
+        kernel.run_cell("a", "run 1")
+        counter = OrderCounter(Shop())
+        await click(counter.place)
+        counter.stop(*words)
+        assert says in text(counter._message)
+        await counter.finished()
+        assert counter.orders[0].status == "Cancelled"
+        assert counter.orders[0].receipt.reason == (words or (says,))[0]
+        assert says in text(counter._message)
+        kernel.run_cell("a", "run 2")
+        OrderCounter(Shop()).stop()
+        assert says in text(counter._message)  # that it was replaced afterwards did not stop it
+
+    asyncio.run(main())
+
+
 def test_counters_of_other_cells_and_of_the_same_run_live_side_by_side(kernel):
     async def main():
         kernel.run_cell("a", "run 1")
@@ -559,6 +595,13 @@ def test_a_counter_needs_a_pizzeria():
             OrderCounter("Luigi")
 
     asyncio.run(main())
+
+
+def test_a_page_without_a_kernel_says_what_to_run_for_a_counter_to_click():
+    async def scenario(counter):
+        assert repr(counter) == "<OrderCounter with 0 orders: run this cell to use it>"
+
+    run(scenario)
 
 
 def test_orders_that_others_place_in_the_shop_do_not_disturb_the_counter():
