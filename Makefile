@@ -28,7 +28,7 @@ endif
 bench: .venv/ready
 	$(BIN)/python -m pytest -q --benchmark-only --benchmark-quiet $(ARGS) tests/benchmarks
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This course needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
 	@echo "Installing the course into .venv: about 850 MB and 3 to 5 minutes, this once. What pip does is shown below."
 	$(PYTHON) -m venv --clear .venv

@@ -53,14 +53,13 @@ def find_browser():
 
 
 class Lab:
-    """JupyterLab on a copy of notebooks/, with settings of its own, on a port that the system picks."""
+    """JupyterLab on a copy of notebooks/, as it is for somebody who starts it for the first time, on a free port."""
 
     def __init__(self, folder):
         self.notebooks = folder / "course" / "notebooks"
         shutil.copytree(ROOT / "notebooks", self.notebooks, ignore=shutil.ignore_patterns(".*"))
         if (ROOT / "docs").exists():  # the lessons show its pictures
             shutil.copytree(ROOT / "docs", folder / "course" / "docs")
-        self._settings(folder)
         self._token = secrets.token_hex()
         self._log = folder / "lab.log"
         own = {f"JUPYTER_{kind.upper()}_DIR": str(folder / kind) for kind in ("config", "data", "runtime")}
@@ -81,13 +80,6 @@ class Lab:
         except BaseException:
             self.close()
             raise
-
-    def _settings(self, folder):
-        """No question about news on the first page, and no look-up of newer versions."""
-        own = folder / "settings" / "@jupyterlab" / "apputils-extension"
-        own.mkdir(parents=True)
-        settings = {"fetchNews": "false", "checkForUpdates": False}
-        (own / "notification.jupyterlab-settings").write_text(json.dumps(settings))
 
     def _wait_until_it_answers(self, info, seconds=60):
         end = time.monotonic() + seconds

@@ -2,14 +2,17 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from jupyter_server.services.config.manager import ConfigManager
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -151,3 +154,28 @@ def test_the_makefile_runs_what_the_readme_promises():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z]+)\b", readme, re.MULTILINE)) <= targets
     assert {"lab", "test"} <= targets
+
+
+@pytest.mark.parametrize("hook", ["build_editable", "build_wheel"])  # what pip, uv and conda call, with -e and without
+def test_jupyterlab_asks_nothing_about_news_wherever_the_course_is_installed(hook, tmp_path):
+    project = tmp_path / "project"
+    for file in tracked_files():  # not in place: building leaves things behind
+        copy = project / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    build = f"from setuptools.build_meta import *; {hook}({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=project, capture_output=True, timeout=100, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        files.extractall(tmp_path)
+    (data,) = tmp_path.glob("*.data/data")  # goes where Python is installed, and Jupyter looks there
+    config = ConfigManager(read_config_path=[str(data / "etc/jupyter/labconfig")]).get("page_config")
+    assert config["disabledExtensions"] == {"@jupyterlab/apputils-extension:announcements": True}
+
+
+def test_every_road_to_jupyterlab_installs_the_course():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    roads = [line for line in readme.splitlines() if re.match(r"\| .*(jupyter lab|Binder)", line)]
+    assert len(roads) == 4
+    assert [road for road in roads if not re.search(r"-e '?\.\[course]|environment\.yml", road)] == []
+    assert "--editable '.[course," in (ROOT / "Makefile").read_text(encoding="utf-8")
