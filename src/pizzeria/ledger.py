@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from os import PathLike, fspath
 from types import TracebackType
@@ -231,6 +231,8 @@ class Ledger:
     def close(self) -> None:
         """Close the file. What is in memory is gone. Any later step is a `LedgerError`."""
         with self._lock:
+            with suppress(sqlite3.ProgrammingError):  # closed before
+                self._cursor.close()  # one whose last step was refused would keep the file locked
             self._database.close()
 
     def __del__(self) -> None:

@@ -255,6 +255,15 @@ def test_a_reopened_file_takes_new_orders_also_after_refusals(tmp_path):
         assert [entry.order_id for entry in ledger.entries()] == list("ababcdefg")
 
 
+def test_a_file_can_be_opened_again_where_the_last_step_before_its_closing_was_refused(tmp_path):
+    with Ledger(tmp_path / "money.db") as closed:
+        closed.authorize("a", 100)
+        with pytest.raises(LedgerError):
+            closed.authorize("a", 100)
+    with Ledger(tmp_path / "money.db") as ledger:
+        assert steps(ledger) == ["authorize", "void"]
+
+
 def test_entries_are_listed_as_they_came_also_where_the_clock_was_put_back(ledger, monkeypatch):
     times = iter([3.0, 2.0, 1.0])
     monkeypatch.setattr("pizzeria.ledger.time.time", lambda: next(times))
