@@ -11,7 +11,7 @@ class Bank(Protocol):
     """What the services ask of a ledger; see `Ledger` for the steps and their errors."""
 
     async def knows(self, order_id: str) -> bool:
-        """Whether the order has been placed before."""
+        """Whether the order has been placed before, or undone before it came."""
 
     async def authorize(self, order_id: str, cents: int) -> Entry: ...
 
@@ -29,7 +29,7 @@ class LedgerHere(Bank):
         self._ledger = ledger
 
     async def knows(self, order_id: str) -> bool:
-        return bool(self._ledger.entries(order_id))
+        return self._ledger.knows(order_id)
 
     async def authorize(self, order_id: str, cents: int) -> Entry:
         return self._ledger.authorize(order_id, cents)

@@ -4,7 +4,8 @@
          │            └─────► refund      it goes back
          └──────────► void                it was never taken
 
-Every step is one row, written in a transaction of its own. An order ends once, in settle, refund or void.
+Every step is one row, written in a transaction of its own. An order ends once, in settle, refund or void. An order
+that is undone before it was authorized has no steps; the ledger remembers it, and refuses to authorize it later.
 """
 
 from __future__ import annotations
@@ -55,6 +56,29 @@ CREATE VIEW entries AS
 PRAGMA application_id = {_LEDGER};
 COMMIT;
 """
+# The tombstones: orders whose undo overtook their payment. They are no entries, as no money ever moved. Files from
+# before there were any get the table when they are opened.
+_TOMBSTONES = """
+BEGIN;
+CREATE TABLE IF NOT EXISTS undone_before (
+    order_id TEXT PRIMARY KEY,
+    at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS refuse_undone_before BEFORE INSERT ON authorized
+WHEN EXISTS (SELECT 1 FROM undone_before WHERE order_id = NEW.order_id)
+BEGIN
+    SELECT RAISE(ABORT, 'the order was undone before');
+END;
+COMMIT;
+"""
+_UNDO_BEFORE = """
+INSERT OR IGNORE INTO undone_before
+SELECT :order_id, :at WHERE NOT EXISTS (SELECT 1 FROM authorized WHERE order_id = :order_id)
+"""
+_KNOWS = """
+SELECT EXISTS (SELECT 1 FROM authorized WHERE order_id = :order_id)
+    OR EXISTS (SELECT 1 FROM undone_before WHERE order_id = :order_id)
+"""
 # A statement a step: a word in the statement costs less than one bound to it, ten thousand times in one cancel.
 _STEPS = {
     "capture": "INSERT INTO captured VALUES (?, ?, ?)",
@@ -79,6 +103,8 @@ FROM orders AS one ORDER BY one.first
 class LedgerError(RuntimeError):
     """The ledger refuses a step, or cannot be opened."""
 
+
+_Values = tuple[str, ...] | dict[str, str | float]  # for the places of a question
 
 _MOST = 10**12  # cents of one order: so that sums stay far below what SQLite can hold
 
@@ -114,6 +140,7 @@ class Ledger:
         if not fspath(path):
             raise ValueError(f"path must name a file, or be ':memory:', not {path!r}")
         self._lock = threading.RLock()
+        self._dropped = False
         self._open: dict[str, _Sale] = {}  # by order id: those not ended
         try:
             self._database = sqlite3.connect(fspath(path), isolation_level=None, check_same_thread=False, timeout=0)
@@ -136,6 +163,7 @@ class Ledger:
             if self._one("SELECT count(*) FROM sqlite_master"):
                 raise sqlite3.DatabaseError("it holds something else")
             self._database.executescript(_SCHEMA)
+        self._database.executescript(_TOMBSTONES)
         # A journal brings a file back to a whole after a crash; what is in memory does not outlive one.
         self._database.execute(f"PRAGMA journal_mode = {'OFF' if in_memory else 'WAL'}")
         self._database.execute("PRAGMA synchronous = NORMAL")  # safe when the process dies, which is our case
@@ -144,7 +172,10 @@ class Ledger:
         self.repaired = self._repair()
 
     def authorize(self, order_id: str, cents: int) -> Entry:
-        """Reserve the money. `ValueError` unless `cents` is a whole number from 1 to a million million."""
+        """Reserve the money. `LedgerError` for an order that the ledger knows, also if it only knows its `undo`.
+
+        `ValueError` unless `cents` is a whole number from 1 to a million million.
+        """
         _check_order_id(order_id)
         if not isinstance(cents, int) or isinstance(cents, bool) or cents <= 0:
             raise ValueError(f"cents must be a whole number above 0, not {cents!r}")
@@ -184,10 +215,26 @@ class Ledger:
             return self._step(order_id, "settle", self._sale(order_id, "settle", captured=True))
 
     def undo(self, order_id: str) -> Entry | None:
-        """Void or refund, whichever is due; None if nothing is (never authorized, or ended already)."""
+        """Void or refund, whichever is due; None if nothing is: the order has ended, or was never authorized.
+
+        An order that was never authorized never will be: its undo may have overtaken its payment, so `authorize`
+        refuses it from now on, also after the file was closed and opened again.
+        """
         with self._lock:
+            if self._dropped:
+                return None
             sale = self._open.get(order_id)
-            return None if sale is None else self._step(order_id, "refund" if sale.captured else "void", sale)
+            if sale is not None:
+                return self._step(order_id, "refund" if sale.captured else "void", sale)
+            _check_order_id(order_id)
+            self._ask(_UNDO_BEFORE, {"order_id": order_id, "at": time.time()})
+            return None
+
+    def knows(self, order_id: str) -> bool:
+        """Whether the order was authorized, or undone before it could be: then `authorize` refuses it."""
+        _check_order_id(order_id)
+        with self._lock:
+            return bool(self._one(_KNOWS, {"order_id": order_id}))
 
     def entries(self, order_id: str | None = None) -> list[Entry]:
         """All entries, or one order's, oldest first."""
@@ -237,7 +284,7 @@ class Ledger:
 
     def __del__(self) -> None:
         if hasattr(self, "_database"):
-            self._open.clear()  # an order that is dropped with it has nothing to undo here: the next opening repairs
+            self._dropped = True  # an order that is dropped with it has nothing to undo here: the next opening repairs
             self._database.close()  # Python 3.13 warns of a database that nobody closed
 
     def __enter__(self) -> Self:
@@ -279,7 +326,10 @@ class Ledger:
 
     def _refusal(self, order_id: str, step: str, place: str) -> LedgerError:
         _check_order_id(order_id)
-        done = ", ".join(entry.step for entry in self.entries(order_id)) or "nothing"
+        entries = self.entries(order_id)
+        if not entries and self.knows(order_id):
+            return LedgerError(f"cannot {step} order {order_id}: it was undone before it was paid for")
+        done = ", ".join(entry.step for entry in entries) or "nothing"
         return LedgerError(f"cannot {step} order {order_id}: {step} comes {place}, and done for it is: {done}")
 
     def _total(self, step: str, order_id: str | None) -> int:
@@ -292,11 +342,11 @@ class Ledger:
         where, of = ("true", ()) if order_id is None else ("order_id = ?", (order_id,))
         return self._ask(f"SELECT {columns} FROM entries WHERE {where} {order}", of)
 
-    def _one(self, question: str) -> int:
-        number: int = self._ask(question).fetchone()[0]
+    def _one(self, question: str, values: _Values = ()) -> int:
+        number: int = self._ask(question, values).fetchone()[0]
         return number
 
-    def _ask(self, question: str, values: tuple[str, ...] = ()) -> sqlite3.Cursor:
+    def _ask(self, question: str, values: _Values = ()) -> sqlite3.Cursor:
         with _closed_in_words():
             return self._database.execute(question, values)
 

@@ -1,4 +1,6 @@
 import multiprocessing
+import os
+import signal
 import sqlite3
 import sys
 import threading
@@ -43,13 +45,31 @@ def test_undo_refunds_what_is_taken_and_only_once(ledger):
     assert (ledger.charged(), ledger.refunded(), ledger.kept()) == (950, 950, 0)
 
 
-def test_undo_of_an_order_that_never_paid_or_is_settled_does_nothing(ledger):
+def test_undo_of_an_order_that_never_paid_or_is_settled_gives_nothing_back(ledger):
     assert ledger.undo("nobody") is None
     ledger.authorize("a", 950)
     ledger.capture("a")
     ledger.settle("a")
     assert ledger.undo("a") is None
     assert ledger.kept("a") == 950
+
+
+def test_an_undo_that_comes_before_its_payment_refuses_the_payment_and_is_no_entry(ledger):
+    assert [ledger.undo("a"), ledger.undo("a")] == [None, None]
+    for step in (lambda: ledger.authorize("a", 950), lambda: ledger.capture("a"), lambda: ledger.settle("a")):
+        with pytest.raises(LedgerError, match=r"cannot \w+ order a: it was undone before it was paid for"):
+            step()
+    assert ledger.entries() == ledger.report() == []
+    assert [ledger.knows("a"), ledger.knows("b")] == [True, False]
+    assert ledger.authorize("b", 950).step == "authorize"
+
+
+def test_an_order_that_has_ended_is_not_taken_for_one_that_was_undone_before(ledger):
+    ledger.authorize("a", 950)
+    ledger.undo("a")
+    ledger.undo("a")
+    with pytest.raises(LedgerError, match="authorize comes first, and done for it is: authorize, void"):
+        ledger.authorize("a", 950)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +171,8 @@ def test_a_closed_ledger_says_that_it_is_closed_whatever_one_asks(ledger):
         lambda: ledger.undo("a"),
         lambda: ledger.settle("b"),
         lambda: ledger.refund("nobody"),
+        lambda: ledger.undo("nobody"),
+        lambda: ledger.knows("nobody"),
         ledger.entries,
         ledger.kept,
         ledger.report,
@@ -179,7 +201,12 @@ def test_what_is_kept_is_right_while_another_thread_takes_money_and_gives_it_bac
 
 @pytest.mark.parametrize("order_id", [None, 5])
 def test_an_order_id_is_text(ledger, order_id):
-    for step in (lambda: ledger.authorize(order_id, 950), lambda: ledger.capture(order_id)):
+    for step in (
+        lambda: ledger.authorize(order_id, 950),
+        lambda: ledger.capture(order_id),
+        lambda: ledger.undo(order_id),
+        lambda: ledger.knows(order_id),
+    ):
         with pytest.raises(TypeError, match=f"order_id must be text, not {order_id}"):
             step()
 
@@ -239,6 +266,39 @@ def test_reopening_a_file_voids_and_refunds_what_was_left_unfinished_and_says_so
         assert ledger.kept() == 100
     with Ledger(path) as ledger:
         assert ledger.repaired == []
+
+
+def _undo_and_be_killed(path):
+    ledger = Ledger(path)
+    ledger.undo("a")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_an_undo_that_came_before_its_payment_is_remembered_by_the_file_of_a_killed_process(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=_undo_and_be_killed, args=(tmp_path / "money.db",))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    with Ledger(tmp_path / "money.db") as ledger:
+        assert ledger.repaired == []
+        with pytest.raises(LedgerError, match="it was undone before it was paid for"):
+            ledger.authorize("a", 950)
+        assert ledger.entries() == []
+
+
+def test_a_file_from_before_such_undos_were_remembered_opens_and_remembers_them_from_then_on(tmp_path):
+    path = tmp_path / "money.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(pizzeria.ledger._SCHEMA)
+        database.execute("INSERT INTO authorized VALUES (1, 'old', 950, 0.0)")
+    database.close()
+    for _ in range(2):
+        with Ledger(path) as ledger:
+            ledger.undo("a")
+            with pytest.raises(LedgerError, match="it was undone before it was paid for"):
+                ledger.authorize("a", 950)
+            assert steps(ledger, "old") == ["authorize", "void"]
 
 
 def test_a_reopened_file_takes_new_orders_also_after_refusals(tmp_path):

@@ -85,7 +85,7 @@ class ClusterPizzeria(Pizzeria):
         await self.close()
 
     async def _serve(self, order: Order, token: CancellationToken, pace: float | None = None) -> None:
-        if token.is_cancellation_requested or self.ledger.entries(order.id):
+        if token.is_cancellation_requested or self.ledger.knows(order.id):
             await super()._serve(order, token, pace)  # undone, or refused: no worker is needed for that
             return
         raise_if_closed(self._client)
