@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI
 
 from cancellation import CancellationToken
@@ -25,7 +27,8 @@ def kitchen_service(kitchen: Kitchen, clock: Clock, events: EventStream) -> Fast
     @app.post("/meals")
     async def cook(form: OrderForm, token: RequestToken, pace: OwnPace = None) -> Stream:
         order = form.order()
-        return Stream(told_while(cooked(order, token, pace), order, events), media_type="application/x-ndjson")
+        cooking = told_while(partial(cooked, order, token, pace), order, events)
+        return Stream(cooking, media_type="application/x-ndjson")
 
     async def cooked(order: Order, token: CancellationToken, pace: float | None) -> None:
         async with kitchen.oven(order, token, pace=pace):

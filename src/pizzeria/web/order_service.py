@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -130,7 +130,7 @@ def order_service(shop: WebPizzeria) -> FastAPI:
             except Exception as error:  # the order is undone, and its receipt tells of the failure
                 one.receipt.reason = error
 
-    async def answer(one: _Placed) -> AsyncIterator[str]:
+    async def answer(one: _Placed) -> AsyncGenerator[str]:
         await asyncio.wait({one.task})
         yield json.dumps(one.details(), ensure_ascii=False)
 
@@ -155,7 +155,7 @@ def order_service(shop: WebPizzeria) -> FastAPI:
             raise HTTPException(400, f"Last-Event-ID must be the id of an event, a whole number, not {last[:40]!r}")
         return Stream(log(find(id), int(last), token), media_type="text/event-stream")
 
-    async def log(one: _Placed, told: int, token: CancellationToken) -> AsyncIterator[str]:
+    async def log(one: _Placed, told: int, token: CancellationToken) -> AsyncGenerator[str]:
         try:
             while True:
                 for event in one.events[told:]:

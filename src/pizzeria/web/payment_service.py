@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Path
 
-from cancellation import CancellationTokenSource
+from cancellation import CancellationToken, CancellationTokenSource
 from pizzeria.bank import LedgerHere
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream
@@ -18,34 +18,50 @@ from pizzeria.web.problems import answer_with_problems
 from pizzeria.web.request_token import RequestToken
 from pizzeria.web.wire import OrderForm, OrderId, OwnPace, Stream, told_while
 
+REMEMBERED = 10_000  # payments that were undone here, until their `DELETE` comes; the oldest are forgotten
+
 Id = Annotated[OrderId, Path()]
 
 
 def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAPI:
-    """`POST /payments` pays and tells of it line by line; a hang-up stops it. `DELETE` gives the money back.
+    """`POST /payments` pays and tells of it line by line; a hang-up stops and undoes it. `DELETE` gives the money back.
+
+    These may arrive in any order, and twice: no reservation is left. A payment whose `DELETE` came first is refused.
 
     `events`: where this service tells what it does; its own, not the order service's.
     """
     app = FastAPI(title="Payment")
     answer_with_problems(app)
     payment = Payment(LedgerHere(ledger), clock, events)
-    under_way: dict[str, tuple[CancellationTokenSource, asyncio.Event]] = {}  # by order: its cancel, and its end
+    under_way: dict[str, CancellationTokenSource] = {}  # by order
+    undone_here: dict[str, Entry] = {}  # by order: what was given back, and no `DELETE` has been told of it
 
     @app.post("/payments")
     async def pay(form: OrderForm, token: RequestToken, pace: OwnPace = None) -> Stream:
         order = form.order()
         if order.id in under_way or ledger.entries(order.id):
             raise HTTPException(409, f"order {order.id} is paid for, or has been, already")
-        stop = CancellationTokenSource.create_linked_token_source(token)
-        under_way[order.id] = stop, asyncio.Event()
-        return Stream(told_while(paid(order, stop, pace), order, events), media_type="application/x-ndjson")
+        if ledger.knows(order.id):
+            raise HTTPException(409, f"order {order.id} was undone before it was paid for")
+        stop = under_way[order.id] = CancellationTokenSource.create_linked_token_source(token)
+        paying = told_while(partial(paid, order, stop.token, pace), order, events)
+        return Stream(paying, media_type="application/x-ndjson", at_end=partial(put_away, order.id))
 
-    async def paid(order: Order, stop: CancellationTokenSource, pace: float | None) -> None:
+    async def paid(order: Order, token: CancellationToken, pace: float | None) -> None:
         try:
-            with stop:
-                await payment.process_payment(order, stop.token, pace=pace)
-        finally:
-            under_way.pop(order.id)[1].set()
+            token.throw_if_cancellation_requested()
+            await payment.process_payment(order, token, pace=pace)
+            token.throw_if_cancellation_requested()
+        except BaseException:
+            # Whoever asked for it may be gone, and never undo it.
+            if (entry := ledger.undo(order.id)) is not None:
+                undone_here[order.id] = entry
+                if len(undone_here) > REMEMBERED:
+                    del undone_here[next(iter(undone_here))]
+            raise
+
+    def put_away(id: str) -> None:
+        under_way.pop(id).dispose()
 
     @app.get("/payments/{id}")
     async def entries(id: Id, token: RequestToken) -> list[dict[str, Any]]:
@@ -64,12 +80,13 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
 
     @app.delete("/payments/{id}")
     async def give_back(id: Id) -> dict[str, Any] | None:
-        """Stop the payment if it is under way, and void or refund it. Nothing to give back: null, also next time."""
+        """Stop the payment if it is under way, and void or refund it. Nothing to give back: null, also next time.
+
+        The ledger has the last word: a payment that is still under way after this is refused its next step.
+        """
+        entry = ledger.undo(id) or undone_here.pop(id, None)
         if id in under_way:
-            stop, ended = under_way[id]
-            stop.cancel("the order is undone")
-            await ended.wait()
-        entry: Entry | None = ledger.undo(id)
+            under_way[id].cancel("the order is undone")
         return entry and entry._asdict()
 
     return app

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import fields
 from typing import Annotated, Any, Self
 
@@ -76,14 +77,31 @@ def from_json(order: Order, content: dict[str, Any], at: float) -> Event:
 class Stream(StreamingResponse):
     """An answer in pieces, whose maker hears of a hang-up through its token.
 
-    Starlette's own kills the maker at the hang-up, at each further `await` of its cleanup, too.
+    Starlette's own kills the maker at the hang-up, at each further `await` of its cleanup, too. `at_end` is called
+    when nothing more is sent, for whatever reason, also if no piece was ever asked for; by then `pieces` has ended.
     """
 
+    def __init__(
+        self,
+        pieces: AsyncGenerator[str],
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        at_end: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(pieces, status_code, headers, media_type)
+        self._pieces = pieces
+        self._at_end = at_end
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.stream_response(send)
+        try:
+            async with aclosing(self._pieces):
+                await self.stream_response(send)
+        finally:
+            self._at_end()
 
 
-async def told_while(work: Awaitable[None], order: Order, stream: EventStream) -> AsyncIterator[str]:
+async def told_while(work: Callable[[], Awaitable[None]], order: Order, stream: EventStream) -> AsyncGenerator[str]:
     """Do `work`, and yield each event of `order` as a line meanwhile; at last a line that says how it ended."""
     lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
@@ -93,7 +111,7 @@ async def told_while(work: Awaitable[None], order: Order, stream: EventStream) -
 
     async def work_and_end() -> None:
         try:
-            await work
+            await work()
         except Exception as error:
             lines.put_nowait({"kind": END, "error": f"{type(error).__name__}: {error}"})
         else:
