@@ -206,6 +206,7 @@ def test_a_worker_that_the_scheduler_has_given_up_has_no_say_any_more():
     class Scheduler:
         def __init__(self):
             self.workers, self.stream_handlers, self.to_clients = {"alive": None}, {}, []
+            self.worker_plugins = {"desk": None}
 
         def add_plugin(self, plugin, name):
             pass

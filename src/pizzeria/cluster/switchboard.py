@@ -39,7 +39,7 @@ class Switchboard(SchedulerPlugin):
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._shared: dict[str, _Shared] = {}
-        self._tidying: set[asyncio.Task[None]] = set()
+        self._tidying: dict[str, asyncio.Task[None]] = {}  # by name: the plugins that are being put away
         scheduler.stream_handlers[OP] = self._heard
         scheduler.add_plugin(self, name=OP)
         self._registering: asyncio.Task[None] | None = None
@@ -60,6 +60,11 @@ class Switchboard(SchedulerPlugin):
         if canceled:
             scheduler.worker_send(worker, {"op": OP, "canceled": canceled})
 
+    def add_client(self, scheduler: Scheduler, client: str) -> None:
+        """One that was here before has lost its connection, even where the loss is noticed only later."""
+        if self._plugins_of(client) or any(client in shared.clients for shared in self._shared.values()):
+            self.remove_client(scheduler, client)
+
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Its orders stop: nobody waits for them any more. Its plugins go. What others share with it stays."""
         reason = travel.pack(ConnectionError("the client that placed it has gone"))
@@ -67,10 +72,8 @@ class Switchboard(SchedulerPlugin):
         self._cancel(client, [(name, reason) for name in mine if self._shared[name].clients == {client}])
         self._tell_workers(left=client)
         self._close(client, mine)
-        for name in [name for name in scheduler.worker_plugins if name.startswith(plugin_name(client))]:
-            task = asyncio.ensure_future(self._unregister(name))
-            self._tidying.add(task)
-            task.add_done_callback(self._tidying.discard)
+        for name in self._plugins_of(client):
+            self._tidying[name] = asyncio.ensure_future(self._unregister(name))
 
     async def _register(self) -> None:
         try:
@@ -81,8 +84,19 @@ class Switchboard(SchedulerPlugin):
             raise
 
     async def _unregister(self, name: str) -> None:
-        with suppress(OSError, ValueError):  # of a worker that goes at this moment, or of one who was faster
-            await self._scheduler.unregister_worker_plugin(None, name)
+        try:
+            with suppress(OSError, ValueError):  # of a worker that goes at this moment, or of one who was faster
+                await self._scheduler.unregister_worker_plugin(None, name)
+        finally:
+            del self._tidying[name]
+
+    def _plugins_of(self, client: str) -> list[str]:
+        """Those at whose channels the client listens, in this connection of its."""
+        prefix = plugin_name(client)
+        return [name for name in self._scheduler.worker_plugins if name.startswith(prefix) and self._is_open(name)]
+
+    def _is_open(self, channel: str) -> bool:
+        return channel in self._scheduler.worker_plugins and channel not in self._tidying
 
     def _heard(
         self,
@@ -97,7 +111,10 @@ class Switchboard(SchedulerPlugin):
         data: bytes = b"",
     ) -> None:
         if channel and worker:
-            if worker in self._scheduler.workers:  # one that was given up has no say any more: others have its tasks
+            # A worker that was given up has no say any more: others have its tasks. And what was meant for a client's
+            # lost connection must not reach its new one: together with Dask's greeting there it would be taken for a
+            # failure to connect (see `Line`), and nobody listens to that channel any more.
+            if worker in self._scheduler.workers and self._is_open(channel):
                 self._scheduler.client_send(to, {"op": OP, "worker": worker, "channel": channel, "data": data})
         elif channel:
             if to in self._scheduler.workers:
