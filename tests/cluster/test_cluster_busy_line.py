@@ -1,10 +1,148 @@
 """The connection between a client and its scheduler is lost while the workers talk."""
 
 import asyncio
+from collections import defaultdict
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
+from distributed import SchedulerPlugin
 
+from pizzeria import Order, OrderState
+from pizzeria.cluster import ClusterPizzeria
 from pizzeria.cluster.switchboard import OP, Switchboard, plugin_name
+from pizzeria.events import Money, StateChanged
+
+
+class Told:
+    """By order: its states, and the steps of its money, as the pizzeria's readers hear of them."""
+
+    def __init__(self, shop):
+        self.states, self.steps = defaultdict(list), defaultdict(list)
+        self._heard = asyncio.Event()
+        shop.events.subscribe(self._read)
+
+    def _read(self, event):
+        if isinstance(event, StateChanged):
+            self.states[event.order.id].append(event.state)
+        elif isinstance(event, Money):
+            self.steps[event.order.id].append(event.step)
+        self._heard.set()
+
+    def number_at(self, state):
+        return sum(state in states for states in self.states.values())
+
+    async def number_that_came_to(self, state, number):
+        while self.number_at(state) < number:
+            self._heard.clear()
+            await asyncio.wait_for(self._heard.wait(), 30)
+
+
+def orders(number):
+    return [Order("Margherita", f"{n} Main St") for n in range(number)]
+
+
+class LateWords(SchedulerPlugin):
+    """Words for a client that came while the client was away, and are passed on, once, as soon as it is back."""
+
+    name = "late words"
+
+    def __init__(self, client, say):
+        self._client, self._say = client, say
+        self.were_said = False
+
+    def add_client(self, scheduler, client):
+        if client == self._client and not self.were_said:
+            # In the next turn its connection is there, and Dask's first word to it has not left yet.
+            asyncio.get_running_loop().call_soon(self._pass_on, scheduler)
+
+    def _pass_on(self, scheduler):
+        assert self._client in scheduler.client_comms
+        self.were_said = True
+        self._say(scheduler)
+
+
+class SlowPuttingAway(SchedulerPlugin):
+    """The scheduler takes its time to close a lost connection, unless the client is connected again before that."""
+
+    name = "slow putting away"
+
+    def __init__(self, client):
+        self._client, self._is_back = client, asyncio.Event()
+        self.was_slow = False
+
+    def add_client(self, scheduler, client):
+        if client == self._client:
+            self._is_back.set()
+
+    def remove_client(self, scheduler, client):
+        if client == self._client and not self.was_slow:
+            self.was_slow = True
+            lost = scheduler.client_comms[client]
+            lost.close = partial(self._close_slowly, lost.close)
+
+    async def _close_slowly(self, close):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._is_back.wait(), 1)
+        await close()
+
+
+@contextmanager
+def scheduler_with(cluster, plugin):
+    cluster.scheduler.add_plugin(plugin)
+    try:
+        yield
+    finally:
+        cluster.scheduler.remove_plugin(plugin.name)
+
+
+async def lose_an_order_and_place_another(shop, cut):
+    shop.pace = 100
+    told = Told(shop)
+    placed = asyncio.create_task(shop.place_order(*orders(1)))
+    await told.number_that_came_to(OrderState.PAYING, 1)
+    await asyncio.to_thread(cut)
+    with pytest.raises(ConnectionError, match="the cluster has gone"):
+        await asyncio.wait_for(placed, 30)
+    shop.pace = 0
+    receipt = await asyncio.wait_for(shop.place_order(*orders(1)), 30)
+    assert receipt.status is OrderState.COMPLETED
+
+
+@pytest.mark.parametrize("who", ["a worker", "Dask"])
+def test_a_client_that_is_talked_to_the_instant_it_connects_again_serves_the_next_order(
+    cluster, other_client, cut_off, who
+):
+    async def main():
+        async with ClusterPizzeria(other_client, pace=0) as shop:
+            await shop.place_order(*orders(1))
+            message = {"to": other_client.id, "channel": shop._name, "data": b"late"}
+
+            def say(scheduler):
+                if who == "a worker":
+                    scheduler.stream_handlers[OP](worker=next(iter(scheduler.workers)), **message)
+                else:
+                    scheduler.client_send(other_client.id, {"op": OP, "channel": "of nobody"})
+
+            words = LateWords(other_client.id, say)
+            with scheduler_with(cluster, words):
+                await lose_an_order_and_place_another(shop, partial(cut_off, other_client))
+            assert words.were_said
+
+    asyncio.run(main())
+
+
+def test_a_client_that_connects_again_faster_than_its_lost_connection_is_closed_serves_the_next_order(
+    cluster, other_client, cut_off
+):
+    async def main():
+        async with ClusterPizzeria(other_client, pace=0) as shop:
+            slow = SlowPuttingAway(other_client.id)
+            with scheduler_with(cluster, slow):
+                await lose_an_order_and_place_another(shop, partial(cut_off, other_client))
+            assert slow.was_slow
+
+    asyncio.run(main())
 
 
 class Scheduler:

@@ -17,7 +17,7 @@ from distributed.comm.core import CommClosedError
 
 from cancellation import CancellationTokenSource, ObjectDisposedError
 from pizzeria.cluster import travel
-from pizzeria.cluster.switchboard import OP, install
+from pizzeria.cluster.switchboard import OP, hang_up, install
 
 _lines: weakref.WeakKeyDictionary[Client, Line] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
@@ -75,7 +75,7 @@ class Line:
         if client is None or client.status in ("closing", "closed"):
             return
         client._stream_handlers[OP] = self._heard
-        client._reconnect = self._reconnect
+        client._reconnect, client._ensure_connected = self._reconnect, self._connect_again
         try:
             await client.run_on_scheduler(install)
         except OSError:  # of the connection, not of what is at its other end
@@ -100,6 +100,31 @@ class Line:
             await type(client)._reconnect(client)
         finally:
             tried.set()
+
+    async def _connect_again(self, timeout: float | None = None) -> None:
+        """What Dask does then, again and again until it succeeds, the time is over, or it meets what is no OSError.
+
+        Two things go wrong with a connection that follows the lost one too closely, so this waits until the scheduler
+        has put that away, and takes a failed greeting for what can be tried again. It may go once Dask's scheduler
+        tells two connections of one client apart: https://github.com/dask/distributed/issues/5667
+        - Once it has closed the lost connection, Dask's scheduler forgets the client's newest (`Scheduler.add_client`,
+          `del self.client_comms[client]`): it is deaf until its next heartbeat fails.
+        - A message that comes together with the greeting ends Dask's reconnecting for good (`assert len(msg) == 1` in
+          `Client._ensure_connected`).
+        """
+        client = self._client()
+        assert client is not None  # it calls this
+        if client.scheduler_comm is None:
+            try:
+                await asyncio.wait_for(client.run_on_scheduler(hang_up, client.id), timeout)
+            except OSError:  # of the connection, or the time is over
+                raise
+            except Exception:  # another scheduler, perhaps, that lacks these packages: then nothing was lost there
+                pass
+        try:
+            await type(client)._ensure_connected(client, timeout)
+        except AssertionError as error:
+            raise ConnectionError("the scheduler's greeting did not come alone") from error
 
     async def _install_anew(self, tried: asyncio.Event) -> None:
         await tried.wait()

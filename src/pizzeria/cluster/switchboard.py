@@ -176,6 +176,14 @@ async def install(dask_scheduler: Scheduler) -> None:
     await dask_scheduler.extensions[OP].ready()
 
 
+async def hang_up(client: str, dask_scheduler: Scheduler) -> None:
+    """Run on the scheduler by a client that lost its connection: when it returns, that is put away."""
+    if (lost := dask_scheduler.client_comms.get(client)) is not None:
+        lost.abort()  # type: ignore[no-untyped-call]
+    while client in dask_scheduler.client_comms:  # noqa: ASYNC110  (Dask tells nobody when it has put it away)
+        await asyncio.sleep(0.005)
+
+
 class Receiver(WorkerPlugin):
     """On a worker: the one who hears of cancels, for all its tasks. Its tokens' callbacks run on the worker's loop."""
 
