@@ -1,17 +1,25 @@
 """The connection between a client and its scheduler is lost while the workers talk."""
 
 import asyncio
-from collections import defaultdict
-from contextlib import contextmanager, suppress
+from collections import Counter, defaultdict
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
+from itertools import pairwise
 
+import cluster_tasks
 import pytest
-from distributed import SchedulerPlugin
+from distributed import Client, SchedulerPlugin
 
 from pizzeria import Order, OrderState
 from pizzeria.cluster import ClusterPizzeria
 from pizzeria.cluster.switchboard import OP, Switchboard, plugin_name
 from pizzeria.events import Money, StateChanged
+from pizzeria.order import MOVES
+from pizzeria.receipt import Receipt
+
+BUSY = 60  # orders at once
+CUTS = 10
+MOMENTS = [OrderState.PAYING, OrderState.COOKING, OrderState.HANDED_OVER]
 
 
 class Told:
@@ -141,6 +149,77 @@ def test_a_client_that_connects_again_faster_than_its_lost_connection_is_closed_
             with scheduler_with(cluster, slow):
                 await lose_an_order_and_place_another(shop, partial(cut_off, other_client))
             assert slow.was_slow
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_asynchronous", [False, True])
+def test_however_often_a_busy_line_is_cut_each_order_ends_once_as_the_ledger_says_and_the_next_one_is_served(
+    cluster, cut_off, is_asynchronous
+):
+    async def main():
+        async with AsyncExitStack() as leaving:
+            client = Client(cluster.scheduler_address, asynchronous=is_asynchronous, set_as_default=False)
+            if is_asynchronous:
+                await leaving.enter_async_context(client)
+            else:
+                leaving.push_async_callback(asyncio.to_thread, client.close)
+            shop = await leaving.enter_async_context(ClusterPizzeria(client, ovens=BUSY, pace=0.05))
+            told, results = Told(shop), {}
+            for cut in range(CUTS):
+                new = orders(BUSY)
+                placed = asyncio.gather(*map(shop.place_order, new), return_exceptions=True)
+                # Each time at another moment of theirs: from the first payment to the last message.
+                moment = MOMENTS[cut % len(MOMENTS)]
+                await told.number_that_came_to(moment, told.number_at(moment) + 1 + cut)
+                await asyncio.to_thread(cut_off, client)
+                ended = await asyncio.wait_for(placed, 60)
+                results.update({order.id: result for order, result in zip(new, ended, strict=True)})
+                receipt = await asyncio.wait_for(shop.place_order(*orders(1)), 30)
+                assert receipt.status is OrderState.COMPLETED
+            return shop.ledger, told, results
+
+    ledger, told, results = asyncio.run(main())
+    for order_id, result in results.items():
+        states, steps = told.states[order_id], [entry.step for entry in ledger.entries(order_id)]
+        assert all(after in MOVES[before] for before, after in pairwise(states)), states
+        assert told.steps[order_id] == steps
+        if steps[-1:] == ["settle"]:
+            assert states[-1] is result.status is OrderState.COMPLETED
+            assert result.kept == 950
+        else:
+            assert states[-1] is OrderState.FAILED
+            assert isinstance(result, ConnectionError)
+            assert ledger.kept(order_id) == 0
+            assert steps == [] or steps[-1] in ("void", "refund")
+    ends = Counter(type(result) for result in results.values())
+    assert min(ends[ConnectionError], ends[Receipt]) > 10  # the line was cut in the middle of them
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_an_order_that_was_handed_over_when_the_connection_was_lost_is_completed_and_its_receipt_says_so(
+    client, other_client, cut_off, is_cancelled
+):
+    async def main():
+        async with ClusterPizzeria(other_client, pace=0.2) as shop:
+            told = Told(shop)
+            placed = asyncio.create_task(shop.place_order(*orders(1)))
+            await told.number_that_came_to(OrderState.READY, 1)
+            await asyncio.to_thread(client.run, cluster_tasks.set_pace, pace=1000)  # the message's
+            await told.number_that_came_to(OrderState.HANDED_OVER, 1)
+            if is_cancelled:
+                placed.cancel()
+            await asyncio.to_thread(cut_off, other_client)
+            if is_cancelled:
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.wait_for(asyncio.shield(placed), 30)
+            else:
+                receipt = await asyncio.wait_for(placed, 30)
+                assert (receipt.status, receipt.kept) == (OrderState.COMPLETED, 950)
+                assert receipt.lines[-1] == "✅ Order completed successfully!"
+            assert [list(steps) for steps in told.steps.values()] == [["authorize", "capture", "settle"]]
+            (states,) = told.states.values()
+            assert states[-2:] == [OrderState.HANDED_OVER, OrderState.COMPLETED]
 
     asyncio.run(main())
 

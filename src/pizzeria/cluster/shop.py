@@ -37,8 +37,9 @@ class ClusterPizzeria(Pizzeria):
     An order whose worker is lost is begun anew by another, and charged once; after three lost workers Dask gives it
     up with a `KilledWorker` error, and it is undone. Another client can cancel an order, under its id:
     `ClusterTokenSource(other_client, order.id).cancel()`. When the client leaves, or loses its connection, its orders
-    stop; those placed after Dask has connected again are served as ever. Give ids that nobody else on the cluster
-    has, like those that an `Order` makes: whoever cancels by id cancels all orders of that id.
+    stop and are undone; one that the courier has is completed all the same. Those placed after Dask has connected
+    again are served as ever. Give ids that nobody else on the cluster has, like those that an `Order` makes: whoever
+    cancels by id cancels all orders of that id.
 
     Use it on one event loop, and `await close()` it, or put it in an `async with` block.
     """
@@ -62,6 +63,7 @@ class ClusterPizzeria(Pizzeria):
         self._opening: asyncio.Task[None] | None = None  # on the client's loop, as is all that follows
         self._new: list[tuple[Order, CancellationToken, float | None, asyncio.Future[Any]]] = []
         self._under_way: dict[asyncio.Future[bool], ClusterTokenSource] = {}
+        self._told: dict[str, set[str]] = {}  # by order under way: the money's steps that its readers have heard of
         self._loop: asyncio.AbstractEventLoop | None = None  # the readers'
 
     @property
@@ -116,29 +118,56 @@ class ClusterPizzeria(Pizzeria):
         work = asyncio.ensure_future(self._on_clients_loop(self._submit_and_wait(order, stop.token, pace)))
         self._under_way[work] = stop
         work.add_done_callback(self._under_way.pop)
+        told = self._told[order.id] = set()
+        cancelled = None
         try:
-            try:
-                return await asyncio.shield(work)
-            except asyncio.CancelledError:  # of the caller's task: the order is undone first
-                stop.cancel()
-                await asyncio.wait({work})
-                if not work.result():
-                    await super()._serve(order, stop.token, pace)
-                raise
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:  # of the caller's task: the order is undone first
+            cancelled = error
+            stop.cancel()
+            await asyncio.wait({work})
+        finally:
+            del self._told[order.id]
+        try:
+            done = work.result()
         except Exception as error:
             stop.cancel()  # a worker may still be about it
-            if not self._receipts[order.id].status.is_final:
-                self._give_up(order, error)
-            raise
+            self._tell_what_was_lost(order, told, error)
+            if self._receipts[order.id].status is OrderState.FAILED:
+                raise
+            done = True
+        if cancelled is not None:
+            if not done:
+                await super()._serve(order, stop.token, pace)
+            raise cancelled
+        return done
 
-    def _give_up(self, order: Order, error: Exception) -> None:
-        """Dask has, after several lost workers; or the cluster is gone."""
-        entry = self.ledger.undo(order.id)
-        if entry is not None:
-            cleanup = "🧹 Cleaning up before stopping..."
-            self.events.publish(Money(order, self._clock.now, entry.step, entry.cents, line=cleanup))
-        line = f"⚠️ Order failed: {type(error).__name__}: {error}"
-        self.events.publish(StateChanged(order, self._clock.now, OrderState.FAILED, error, line=line))
+    def _tell_what_was_lost(self, order: Order, told: set[str], error: Exception) -> None:
+        """Tell how the order ended, as the ledger has it, where its worker cannot: Dask has given the order up, or the
+        connection is lost, and with it what the worker said last. `told`: the steps that the readers have heard of."""
+        status = self._receipts[order.id].status
+        if status.is_final:
+            return
+        undone = self.ledger.undo(order.id)
+        entries = self.ledger.entries(order.id)
+        now = self._clock.now
+        for entry in entries:
+            if entry.step not in told:
+                line = "" if undone is None or entry.step != undone.step else "🧹 Cleaning up before stopping..."
+                self.events.publish(Money(order, now, entry.step, entry.cents, line=line))
+        if entries and entries[-1].step == "settle":
+            if status is not OrderState.HANDED_OVER:
+                self.events.publish(StateChanged(order, now, OrderState.HANDED_OVER))
+            line = "✅ Order completed successfully!"
+            self.events.publish(StateChanged(order, now, OrderState.COMPLETED, line=line))
+        else:
+            line = f"⚠️ Order failed: {type(error).__name__}: {error}"
+            self.events.publish(StateChanged(order, now, OrderState.FAILED, error, line=line))
+
+    def _read(self, event: Event) -> None:
+        if type(event) is Money and (told := self._told.get(event.order.id)) is not None:
+            told.add(event.step)
+        super()._read(event)
 
     async def _on_clients_loop(self, what: Coroutine[object, object, T]) -> T:
         loop = self._client.loop.asyncio_loop
