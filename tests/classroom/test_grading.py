@@ -1,7 +1,9 @@
 """The grader against whatever a student may write: it always ends in time, with a verdict in words."""
 
+import ast
 import os
 import subprocess
+import symtable
 import sys
 import threading
 import time
@@ -14,6 +16,7 @@ from classroom.grading import nursery as nursery_module
 from classroom.grading.answer import answer_to
 from classroom.grading.apart import run_apart
 from classroom.grading.graded_cell import LESSONS, read_graded_cell
+from classroom.grading.names import names_in
 from classroom.grading.nursery import nursery
 
 LIMIT = 0.5  # seconds
@@ -381,6 +384,69 @@ def test_what_other_languages_take_for_the_end_of_a_line_does_not_cut_a_statemen
     assert answer_to("work, other", cells).source == (
         "@staticmethod\ndef work(): return 'é'; 2\n\nlast = 'é'\n\nother = last"
     )
+
+
+# By statement: the names that it binds at the top level, and the global names that it uses.
+NAMES = {
+    "await start()": ("", "start"),
+    "found = [await look(x) for x in places]": ("found", "look places"),
+    "async with door() as way: pass": ("way", "door"),
+    "async for order in orders: last = order": ("order last", "orders order"),
+    "found = [x async for x in orders]": ("found", "orders"),
+    "found = [x for x in x]": ("found", "x"),
+    "found = [last := x for x in places]": ("found last", "places"),
+    "if (found := look()): pass": ("found", "look"),
+    "total += step": ("total", "total step"),
+    "from kitchen import *": ("", ""),
+    "import oven.door, oven.fire as fire": ("oven fire", ""),
+    "def f(a: A, *b, c=d, **e) -> R:\n    g = a, b, c, e, h\n    return g": ("f", "A R d h"),
+    "def f():\n    global g\n    g = 1": ("f", "g"),
+    "def f():\n    g = 1\n    def h():\n        nonlocal g\n        g = k": ("f", "k"),
+    "def f():\n    g = 1\n    def h():\n        global g\n        return g": ("f", "g"),
+    "def f():\n    [g := x for x in places]\n    return g": ("f", "places"),
+    "def f():\n    [g for _ in places]\n    lambda: g\n    g = 1": ("f", "places"),
+    "def f():\n    import g.h\n    with k() as m: return g, m": ("f", "k"),
+    "@route(path)\nclass A(B, key=c):\n    d = 1\n    e = d\n    def f(self): return d": ("A", "route path B c d"),
+    "class A:\n    sizes = [s for s in SIZES]\n    def f(self): return __class__, A": ("A", "SIZES A __class__"),
+    "try: f()\nexcept E as error: print(error)": ("error", "f E print error"),
+    "match f():\n    case P(a, b=[*c]) | {'d': a, **e} if g: pass": ("a c e", "f P g"),
+    "lambda a=b: (a, c)": ("", "b c"),
+    "del old": ("old", ""),
+}
+if sys.version_info >= (3, 12):
+    NAMES["type Way[T] = list[T, S]"] = ("Way", "list S")
+    NAMES["def f[T: B](a: T) -> T:\n    return T"] = ("f", "B")
+    NAMES["class A[T](B[T]):\n    def f(self, a: T): ..."] = ("A", "B")
+
+
+@pytest.mark.parametrize("statement", NAMES)
+def test_the_names_that_a_statement_binds_and_uses(statement):
+    names = names_in(ast.parse(statement))
+    assert (names.binds, names.uses) == tuple(set(text.split()) for text in NAMES[statement])
+
+
+def test_a_top_level_await_is_read_also_where_symtable_refuses_it_as_on_python_3_14(monkeypatch):
+    real = symtable.symtable
+
+    def as_on_python_3_14(source, name, kind):
+        compile(source, name, kind)  # refuses a top-level await, too
+        return real(source, name, kind)
+
+    monkeypatch.setattr(symtable, "symtable", as_on_python_3_14)
+    cells = ["shop = await open_shop()  # 3.14", "async def open_shop(): return 3.14"]
+    assert run_apart("compare('it', await open_shop(), 3.14)\ncompare('shop', shop, 3.14)", cells[::-1]).passed
+
+
+def test_a_name_bound_inside_of_a_comprehension_comes_along_and_its_variable_does_not():
+    cells = ["x = nothing_that_is_there()", "steps = [last := x for x in range(3)]", "def work(): return last"]
+    assert answer_to("work()", cells).source == f"{cells[1]}\n\n{cells[2]}"
+
+
+def test_a_mistake_that_only_the_compiler_finds_is_told_and_costs_no_other_definition_in_its_cell():
+    cell = "def work():\n    await other()\n\ndef right(): return 1"
+    verdict = run_apart("work()", [cell])
+    assert "your code cannot be read: 'await' outside async function, line 2" in verdict.text
+    assert run_apart("compare('it', right(), 1)", [cell]).passed
 
 
 # Races

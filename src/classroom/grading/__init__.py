@@ -1,6 +1,7 @@
 """A grader that nothing a student writes can harm.
 
     answer.py        of all cells of a notebook, the statements that a test needs
+    names.py         the names that a statement binds and uses
     apart.py         runs answer and test in a process of their own, ends it in time, and brings a verdict back
     nursery.py       makes such processes by the dozen, on Linux, from one that has loaded the libraries
     child.py         what happens in such a process

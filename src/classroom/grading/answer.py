@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import symtable
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from functools import lru_cache
 from IPython.core.inputtransformer2 import TransformerManager
 
 from classroom.grading import tools
+from classroom.grading.names import names_in
 
 LONGEST = 100_000  # characters of a cell: more is no answer, but would take the grader's own time
 _LONGEST_WITH_MAGICS = 20_000  # IPython reads the cell anew for each of its magics
@@ -41,9 +41,9 @@ def answer_to(test: str, cells: Iterable[str]) -> Answer:
     statements = [statement for cell in read if isinstance(cell, tuple) for statement in cell]
     unreadable = tuple(cell for cell in read if isinstance(cell, str))
     imported = {name for statement in statements if statement.is_import for name in statement.binds}
-    table = symtable.symtable(test, "test", "exec")
+    names = names_in(ast.parse(test))
     # A test's `list` is Python's, and its `seen` the grader's, whatever a try-out of that name holds.
-    needed = _used(table) - _bound(table) - _BUILTINS - set(tools.__all__)
+    needed = names.uses - names.binds - _BUILTINS - set(tools.__all__)
     by_name = defaultdict[str, list[int]](list)
     for number, statement in enumerate(statements):
         for name in statement.matters_to(imported):
@@ -112,13 +112,13 @@ def _statements(cell: str) -> tuple[_Statement, ...]:
 def _read(node: ast.stmt, lines: list[bytes]) -> _Statement:
     decorators = getattr(node, "decorator_list", [])
     source = _text_of(node, decorators, lines)
-    table = symtable.symtable(source, "cell", "exec")
+    names = names_in(node)
     # `list = [1, 2]` is a try-out; who writes a `def round(…)` means it.
-    binds = _bound(table) if isinstance(node, _DEFINITIONS) else _bound(table) - _BUILTINS
+    binds = names.binds if isinstance(node, _DEFINITIONS) else names.binds - _BUILTINS
     return _Statement(
         source,
-        frozenset(binds),
-        frozenset(_used(table)),
+        binds,
+        names.uses,
         frozenset(_changed(node, decorators) - _BUILTINS),
         isinstance(node, ast.Import | ast.ImportFrom),
         isinstance(node, ast.ImportFrom) and node.module == "__future__",
@@ -144,24 +144,6 @@ def _text_of(node: ast.stmt, decorators: list[ast.expr], lines: list[bytes]) -> 
     cut[-1] = cut[-1][: node.end_col_offset]
     cut[0] = cut[0][begin:]
     return b"\n".join(cut).decode()
-
-
-def _bound(table: symtable.SymbolTable) -> set[str]:
-    return {
-        symbol.get_name()
-        for symbol in table.get_symbols()
-        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
-    }
-
-
-def _used(table: symtable.SymbolTable) -> set[str]:
-    """The global names that this code mentions, at any depth."""
-    names = {
-        symbol.get_name()
-        for symbol in table.get_symbols()
-        if symbol.is_global() and (symbol.is_referenced() or table.get_type() == "function")
-    }
-    return names.union(*(_used(child) for child in table.get_children()))
 
 
 def _changed(node: ast.stmt, decorators: list[ast.expr]) -> set[str]:
