@@ -46,7 +46,7 @@ def _run(first: Callable[[], object], second: Callable[[], object], step: int, f
         nonlocal left
         if frame.f_code.co_filename != filename:
             return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        frame.f_trace_opcodes = True  # and leave the lines on: without them Python 3.13 and 3.14 tell of no opcode
         if event == "opcode":
             left -= 1
             if left == 0:
@@ -61,6 +61,8 @@ def _run(first: Callable[[], object], second: Callable[[], object], step: int, f
             errors.append(error)
 
     def traced() -> None:
+        # Python 3.12 looks only here whether opcodes are asked for: https://github.com/python/cpython/issues/103615
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(trace)
         try:
             safely(first)
