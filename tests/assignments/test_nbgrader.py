@@ -25,7 +25,7 @@ WILD = [  # cells that a student tried things out in, and left; none is part of 
     "print('x' * 10**9)",
     "this is not Python",
     "%timeit while",
-    "x = " + "+".join("1" * 3000),
+    "x = " + "-" * 20_000 + "1",
     "!true\n" * 501,
     "list = [1, 2]",
     "seen = await prepare_meal(None, None)",

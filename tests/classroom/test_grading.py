@@ -25,8 +25,8 @@ BUSY = 10  # seconds more that a busy machine may take
 # What the answer is, and what the verdict must say of it.
 HOSTILE = {
     "loops for ever": (
-        "async def work():\n    while True:\n        pass",
-        "it did not end within 0.5 s: it blocks its thread in `work`, at `while True:`",
+        "async def work():\n    while True: pass",
+        "it did not end within 0.5 s: it blocks its thread in `work`, at `while True: pass`",
     ),
     "blocks": (
         "import time\n\nasync def work():\n    time.sleep(60)",
@@ -205,7 +205,7 @@ def graded(notebook):
 
 RIGHT = "def work(): return 1"
 UNREADABLE = {
-    "nested too deep": "x = " + "+".join("1" * 3000),
+    "nested too deep": "x = " + "-" * 20_000 + "1",
     "too many shell lines": "!true\n" * 501,
     "half a character": "x = '\ud800'",
     "more than anybody writes": "x = 1\n" * 50_000,
@@ -220,7 +220,7 @@ def test_a_cell_that_python_cannot_parse_harms_no_answer_beside_it(what):
 
 
 def test_a_test_of_the_teacher_that_cannot_be_parsed_costs_no_other_test():
-    tests = ["x = " + "+".join("1" * 3000), "%%grade 99 No such lesson\nwork()", "def", "work()"]
+    tests = ["x = " + "-" * 20_000 + "1", "%%grade 99 No such lesson\nwork()", "def", "work()"]
     found = graded(submission(RIGHT, tests=tests))
     assert [verdict.passed for verdict in found] == [False, False, False, True]
     assert "this test could not be run, tell your teacher: " in found[0].text

@@ -301,11 +301,9 @@ async def deliver(order, bank, courier, token):
         loses={"deliver-before": "expected ['refund'], but saw []"},
     ),
     "a courier who never looks up": Submission(
-        changes={
-            "deliver": [("    try:\n", "    while not token.is_cancellation_requested:\n        pass\n    try:\n")]
-        },
+        changes={"deliver": [("    try:\n", "    while not token.is_cancellation_requested: pass\n    try:\n")]},
         loses=dict.fromkeys(
-            _DELIVER, "it blocks its thread in `deliver`, at `while not token.is_cancellation_requested:`"
+            _DELIVER, "it blocks its thread in `deliver`, at `while not token.is_cancellation_requested: pass`"
         ),
         limit=0.7,
     ),
