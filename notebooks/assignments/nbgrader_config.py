@@ -28,6 +28,7 @@ c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.DeduplicateIds",
     "nbgrader.preprocessors.OverwriteKernelspec",
     "classroom.grading.autograde.PutTestsBack",
+    "classroom.grading.autograde.CleanForThePage",  # what students wrote is shown on pages that act with your rights
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.PutTestsBack.add_missing_cells = True

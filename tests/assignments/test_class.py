@@ -9,7 +9,7 @@ import sys
 import nbformat
 import pytest
 from course import COURSE
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
 RIGHT = "def work():\n    return 1"
 
@@ -49,6 +49,14 @@ def with_a_cell_of_another_assignment(notebook):
 
 def without_an_answer_and_its_test(notebook):
     del notebook.cells[2:4]
+    return notebook
+
+
+def with_scripts(notebook):
+    script = "<script>ran()</script>"
+    notebook.cells += [new_markdown_cell(f"*Because* {script}"), new_raw_cell(f"so {script}"), new_code_cell("1")]
+    notebook.cells[-1].outputs = [new_output("display_data", {"text/html": script, "application/javascript": "ran()"})]
+    notebook.metadata.title = script
     return notebook
 
 
@@ -109,6 +117,7 @@ def graded(handed_out):
     handed_out.hand_in("zoe", small("def work():\n    raise ValueError(chr(0xd800))"))
     for damage in DAMAGED:
         handed_out.hand_in(damage.__name__, damage(small()))
+    handed_out.hand_in("scripts", with_scripts(small()))
     handed_out.hand_in("empty", "")
     handed_out.hand_in("html", "<html>Please log in.</html>")
     handed_out.hand_in("newer", of_a_newer_nbgrader(small()))
@@ -135,6 +144,14 @@ def test_an_error_with_half_a_character_costs_its_own_points_and_has_its_feedbac
 def test_all_tests_are_graded_in_a_notebook(damage, graded, handed_out):
     assert graded[1][damage.__name__] == 6
     assert all(f"✅ Work number {number}" in handed_out.feedback(damage.__name__) for number in (1, 2, 3))
+
+
+def test_no_script_of_a_submission_is_stored_or_shown_and_its_words_and_points_are(graded, handed_out):
+    stored = handed_out.folder / "autograded" / "scripts" / "small" / "small.ipynb"
+    for text in (stored.read_text(encoding="utf-8"), handed_out.feedback("scripts")):
+        assert "ran()" not in text
+        assert "<em>Because</em>" in text
+    assert graded[1]["scripts"] == 6
 
 
 def test_what_is_handed_in_anew_is_graded_anew_with_or_without_a_timestamp(handed_out, graded):

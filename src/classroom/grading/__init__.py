@@ -10,6 +10,7 @@
     tools.py         what the text of a test may use
     notebook.py      `%%grade` and `%self_check`, for students
     autograde.py     the same for nbgrader
+    clean.py         what students wrote, without what could act on nbgrader's pages
     __main__.py      a whole class in one command
 
 Why a process, and not a fork of the kernel: a student's code may block its thread, patch `time`, start threads, or

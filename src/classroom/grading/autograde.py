@@ -2,7 +2,7 @@
 
 In `nbgrader_config.py` it stands in the place of nbgrader's `Execute`. All graded code cells of a notebook are run
 apart, several at a time; what students wrote beside their answers is never run. Before that, tests that are missing
-are put back.
+are put back, and what could act on the pages that show the submission is taken out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from nbgrader import utils  # type: ignore[import-untyped]
 from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells  # type: ignore[import-untyped]
 
 from classroom.grading.apart import Start
+from classroom.grading.clean import clean_markdown, clean_raw
 from classroom.grading.graded_cell import read_graded_cell
 from classroom.grading.nursery import AT_ONCE, nursery
 from classroom.verdict import Verdict
@@ -40,6 +41,32 @@ class PutTestsBack(OverwriteCells):  # type: ignore[misc]
                 nb.cells.insert(place, self.missing_cell_transform(cell, worth, is_solution=cell.name in by_hand))
             before = cell.name
         return nb, resources
+
+
+class CleanForThePage(NbGraderPreprocessor):  # type: ignore[misc]
+    """Leaves nothing in a submission that could act in the Formgrader or in the feedback.
+
+    Its place is after `PutTestsBack`, which drops made-up names of cells, and before anything is written.
+    """
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        names = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in nb.cells}
+        taken = _IDS | {f"{name}{ending}" for name in names for ending in ("", "-comment", "_extra_credit")}
+        nb.metadata = {"language_info": {"name": "python"}} | _only(("kernelspec",), nb.metadata)
+        for cell in nb.cells:
+            cell.metadata = _only(("nbgrader", "deletable", "editable"), cell.metadata)
+            if cell.cell_type == "markdown":
+                cell.source = clean_markdown(cell.source, cell.get("attachments"), taken)
+            elif cell.cell_type != "code":
+                cell.cell_type, cell.source = "raw", clean_raw(cell.source, taken)
+        return nb, resources
+
+
+_IDS = {"notebook", "notebook-container", "statusmessage", "toc", "top"}  # of nbgrader's pages
+
+
+def _only(names: tuple[str, ...], metadata: Any) -> Any:
+    return NotebookNode({name: metadata[name] for name in names if name in metadata})  # type: ignore[no-untyped-call]
 
 
 class GradeApart(NbGraderPreprocessor):  # type: ignore[misc]

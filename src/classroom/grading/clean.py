@@ -1,0 +1,170 @@
+"""What students wrote, made fit for a page that acts with the teacher's rights.
+
+nbgrader's Formgrader shows a submission on a page that may change grades and, through Jupyter, files. The feedback is a
+page, too. Markdown may hold HTML, so a script in an answer would run there. nbconvert's `sanitize_html` does not help,
+because nbgrader's templates never ask for it.
+
+A text is judged by the HTML that the page would make of it, because only that decides what happens there. If a
+sanitizer (nh3) finds nothing to take away, the text stays as it is. If it does, its HTML takes the text's place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from functools import cache
+from html import escape, unescape
+from typing import Any
+
+import nh3
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters import strip_files_prefix
+from pygments.token import STANDARD_TYPES
+
+CLEANED = "HTML in this answer was cleaned for this page. The notebook that was handed in is unchanged."
+AS_TEXT = "This answer is shown as it was written, because a page cannot show it as Markdown."
+
+_TAGS = (nh3.ALLOWED_TAGS - {"area", "map"}) | {"input", "tfoot"}  # an input is the box of a task list
+_ATTRIBUTES = {
+    "*": {"class", "dir", "lang", "style", "title"},
+    "a": {"href"},
+    "div": {"align"},
+    "input": {"checked"},
+    "img": {"alt", "height", "src", "width"},
+    "ol": {"start"},
+    "p": {"align"},
+    "table": {"align", "border"},
+    "td": {"align", "colspan", "rowspan"},
+    "th": {"align", "colspan", "rowspan"},
+    **{heading: {"id"} for heading in ("h1", "h2", "h3", "h4", "h5", "h6")},
+}
+_STYLES = {"background-color", "color", "font-style", "font-weight", "text-align", "text-decoration"}
+
+# The classes that nbconvert writes. Others could dress a text up as a part of the page, or as one of its buttons.
+_CLASS = re.compile(r"highlight|language-[\w+#.-]+|anchor-link|task-list-item(-checkbox)?|jp-Mermaid|mermaid")
+_CODE_CLASSES = frozenset(STANDARD_TYPES.values())
+_LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)  # a link to a file beside the notebook may open a script
+_PICTURE = re.compile(  # of the submission itself: one from elsewhere tells its server who looks, and can be a command
+    r"data:image/(png|jpe?g|gif|webp);base64,[\w+/=\s]*"
+    r"|((?!\.)([\w .-]|%(?!2[ef])[0-9a-f]{2})+/)*(?!\.)([\w .-]|%(?!2[ef])[0-9a-f]{2})+\.(png|jpe?g|gif|webp)",
+    re.IGNORECASE,
+)
+# In a formula. The Safe extension of MathJax forbids them, too; this page need not rely on it:
+# https://docs.mathjax.org/en/v2.7-latest/options/extensions/Safe.html
+_MACRO = re.compile(r"\\(?:href|html\w*|class|cssId|style|mmlToken|require)(?![a-zA-Z])")
+_CODE = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
+
+_TOKEN = re.compile(
+    r"""
+    (?P<text> [^<]+ )
+    | <!-- [^<>-]* -->
+    | < (?P<end> /? ) (?P<name> [a-z][a-z0-9]* )
+        (?P<attributes> (?: \s+ [a-z-]+ (?: = (?: "[^"<>]*" | '[^'<>]*' ) )? )* ) \s* /? >
+    """,
+    re.VERBOSE,
+)
+_ATTRIBUTE = re.compile(r"""([a-z-]+)(?:=(?:"([^"]*)"|'([^']*)'))?""")
+
+
+def clean_markdown(
+    source: str, attachments: Mapping[str, Mapping[str, str]] | None = None, taken: Collection[str] = ()
+) -> str:
+    """The Markdown `source`, or what to put in its place. `taken`: ids that the page needs for itself."""
+    try:
+        html = _rendered(source, attachments)
+        cleaned = clean_html(html, taken)
+        if _MACRO.search(unescape(_CODE.sub("", cleaned))):
+            return _as_text(source)
+        if _is_the_same(html, cleaned):
+            return source
+        block = _as_block(f"<div><p><em>{CLEANED}</em></p>{cleaned}</div>")
+        return block if _rendered(block).strip() == block else _as_text(source)
+    except Exception:  # a picture that is not attached, lists in lists in lists: nbconvert could not show it, either
+        return _as_text(source)
+
+
+def clean_raw(source: str, taken: Collection[str] = ()) -> str:
+    """The text of a raw cell, which is HTML on the page, or what to put in its place."""
+    cleaned = clean_html(source, taken)
+    return source if _is_the_same(source, cleaned) else cleaned
+
+
+def clean_html(html: str, taken: Collection[str] = ()) -> str:
+    """Only what shows something: nothing that runs, and nothing that loads, hides or imitates a part of the page."""
+
+    def allowed(tag: str, name: str, value: str) -> str | None:
+        if name == "class":
+            return " ".join(word for word in value.split() if word in _CODE_CLASSES or _CLASS.fullmatch(word)) or None
+        if name == "id":
+            return None if value in taken else value
+        if name == "href":
+            return value if _LINK.match(value) else None
+        if name == "src":
+            return value if _PICTURE.fullmatch(value) else None
+        return value
+
+    return nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        attribute_filter=allowed,
+        link_rel=None,
+        set_tag_attribute_values={"input": {"type": "checkbox", "disabled": ""}},
+        url_schemes={"data", "http", "https", "mailto"},
+        filter_style_properties=_STYLES,
+    )
+
+
+def _rendered(source: str, attachments: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """As nbgrader's templates do it, for the Formgrader and for the feedback."""
+    cell = {"attachments": attachments or {}}
+    html: str = strip_files_prefix(_page().markdown2html({"cell": cell}, source))  # type: ignore[no-untyped-call]
+    return html
+
+
+@cache
+def _page() -> Any:
+    return HTMLExporter()  # type: ignore[no-untyped-call]
+
+
+def _is_the_same(html: str, cleaned: str) -> bool:
+    """Whether every browser reads the same in both. When in doubt, they differ."""
+    tokens = _tokens(html)
+    return tokens is not None and tokens == _tokens(cleaned)
+
+
+def _tokens(html: str) -> list[tuple[str, object]] | None:
+    """None where there may be two ways to read it, as with a `<` in a text or an attribute without quotes."""
+    tokens: list[tuple[str, object]] = []
+    end, text = 0, ""
+    for token in _TOKEN.finditer(html):
+        if token.start() != end:
+            return None
+        end = token.end()
+        is_first_in_pre = not text and tokens and tokens[-1][0] == "<pre"
+        text += (token["text"] or "").removeprefix("\n" if is_first_in_pre else "")  # browsers do not show that one
+        if token["name"] not in (
+            None,
+            "tbody",
+        ):  # neither a text nor a comment, nor what browsers add where it is missing
+            attributes = {
+                name: _plain(name, one or other) for name, one, other in _ATTRIBUTE.findall(token["attributes"])
+            }
+            tokens += [("", unescape(text)), (f"<{token['end']}{token['name']}", attributes)]
+            text = ""
+    tokens.append(("", unescape(text)))
+    return [token for token in tokens if token != ("", "")] if end == len(html) else None
+
+
+def _plain(name: str, value: str) -> str:
+    text = unescape(value)
+    return re.sub(r"\s*([:;])\s*", r"\1", text).strip("; ") if name == "style" else text
+
+
+def _as_block(html: str) -> str:
+    """One line of HTML, which Markdown leaves alone: the block would end at an empty line."""
+    return re.sub(r"[^\S ]", lambda space: f"&#{ord(space[0])};", html)
+
+
+def _as_text(source: str) -> str:
+    return _as_block(f"<div><p><em>{AS_TEXT}</em></p><pre>{escape(source)}</pre></div>")
