@@ -33,6 +33,9 @@ c.Autograde.sanitize_preprocessors = [
 ]
 c.PutTestsBack.add_missing_cells = True
 
+# A verdict folds at the edge of its box, in the feedback and in the Formgrader; in a notebook it is one line.
+c.HTMLExporter.filters = {"ansi2html": "classroom.grading.autograde.folded"}
+
 # What a student sees in the place of a solution.
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
 c.ClearSolutions.text_stub = "YOUR ANSWER HERE"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from written import HONEST, LURKS, PNG, RUNS, SVG
 
 pytest.importorskip("nbgrader", reason="teachers have nbgrader")
@@ -186,6 +186,20 @@ def test_nothing_in_the_metadata_or_beside_the_cells_runs_and_no_name_of_the_pag
         page = show(notebook, name)
         assert not has_run(page)
         assert page.locator(".text_cell_render [id]").evaluate_all("all => all.map(one => one.id)") == ["title"]
+
+
+def test_what_a_test_says_of_an_answer_is_text_on_the_page_and_folds_in_its_box(show):
+    words = f"it raised ValueError: {RUNS['a picture that is not there']} " + "and so on " * 40 + "x" * 300
+    outputs = [new_output("error", ename="NotYet", evalue=words, traceback=[words]), new_output("stream", text=words)]
+    for name in ("feedback", "formgrade"):
+        page = show(new_notebook(cells=[new_code_cell("1", outputs=outputs)]), name)
+        assert not has_run(page)
+        for width in (1400, 700):
+            page.set_viewport_size({"width": width, "height": 900})
+            boxes = page.locator(".output pre")
+            assert [text.strip() for text in boxes.all_text_contents()] == [words] * 2
+            assert boxes.evaluate_all("boxes => boxes.every(box => box.scrollWidth <= box.clientWidth)")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_raw_cell_keeps_its_words(show):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from markupsafe import Markup
+from nbconvert.filters import ansi2html
 from nbformat import NotebookNode
 from nbgrader import utils  # type: ignore[import-untyped]
 from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells  # type: ignore[import-untyped]
@@ -77,6 +79,12 @@ class GradeApart(NbGraderPreprocessor):  # type: ignore[misc]
             cell.execution_count = number
             cell.outputs = [_output(verdict)]
         return nb, resources
+
+
+def folded(text: str) -> Markup:
+    """nbconvert's filter `ansi2html`, whose text folds at the edge of its box: a verdict is one long line."""
+    style = "white-space: pre-wrap; overflow-wrap: anywhere; word-break: normal"
+    return Markup(f'<span style="{style}">{ansi2html(text)}</span>')  # type: ignore[no-untyped-call]
 
 
 def verdicts(notebook: Any) -> list[tuple[Any, Verdict]]:
