@@ -15,7 +15,7 @@ from classroom.grading.answer import answer_to
 from classroom.grading.graded_cell import read_graded_cell
 
 COURSE = Path(__file__).parents[2] / "notebooks" / "assignments"
-ASSIGNMENTS = sorted(path.name for path in (COURSE / "source").iterdir())
+ASSIGNMENTS = sorted({path.parent.name for path in (COURSE / "source").glob("[!.]*/*.ipynb")})
 
 
 @cache

@@ -154,6 +154,23 @@ def test_no_script_of_a_submission_is_stored_or_shown_and_its_words_and_points_a
     assert graded[1]["scripts"] == 6
 
 
+def test_git_ignores_all_that_the_commands_have_made(graded, handed_out):
+    names = [path.relative_to(handed_out.folder) for path in handed_out.folder.rglob("*") if path.is_file()]
+    made = sorted(str(name) for name in names if name.parts[0] not in ("source", "nbgrader_config.py"))
+    assert {name.partition("/")[0] for name in made} >= {
+        "release",
+        "autograded",
+        "feedback",
+        "gradebook.db",
+        "grades.csv",
+    }
+    git = ["git", "check-ignore", "--no-index", "--stdin"]
+    run = subprocess.run(git, cwd=COURSE, input="\n".join(made), capture_output=True, text=True, check=False)
+    if run.returncode > 1:
+        pytest.skip("not a git checkout")
+    assert run.stdout.splitlines() == made
+
+
 def test_what_is_handed_in_anew_is_graded_anew_with_or_without_a_timestamp(handed_out, graded):
     handed_out.hand_in("anew", small("def work():\n    return 2"))
     assert handed_out.graded()[1]["anew"] == 0

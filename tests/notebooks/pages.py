@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LESSONS = [path for path in NOTEBOOKS if re.match(r"\d\d_", path.name)]  # the glossary is no lesson
-ASSIGNMENTS = sorted((ROOT / "notebooks" / "assignments" / "source").rglob("*.ipynb"))
+ASSIGNMENTS = sorted((ROOT / "notebooks" / "assignments" / "source").glob("[!.]*/*.ipynb"))
 READMES = [ROOT / "README.md", ROOT / "src" / "cancellation" / "README.md"]
 
 FENCE = re.compile(r"^(```+)(\w*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
