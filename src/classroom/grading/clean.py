@@ -22,7 +22,7 @@ from nbconvert.filters import strip_files_prefix
 from pygments.token import STANDARD_TYPES
 
 CLEANED = "HTML in this answer was cleaned for this page. The notebook that was handed in is unchanged."
-AS_TEXT = "This answer is shown as it was written, because a page cannot show it as Markdown."
+AS_TEXT = "This answer is shown as it was written, because this page cannot show all of it."
 
 _TAGS = (nh3.ALLOWED_TAGS - {"area", "map"}) | {"input", "tfoot"}  # an input is the box of a task list
 _ATTRIBUTES = {
@@ -56,7 +56,7 @@ _CODE = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
 
 _TOKEN = re.compile(
     r"""
-    (?P<text> [^<]+ )
+    (?P<text> (?: [^<] | <(?![a-zA-Z/!?]) )+ )
     | <!-- [^<>-]* -->
     | < (?P<end> /? ) (?P<name> [a-z][a-z0-9]* )
         (?P<attributes> (?: \s+ [a-z-]+ (?: = (?: "[^"<>]*" | '[^'<>]*' ) )? )* ) \s* /? >
@@ -71,22 +71,22 @@ def clean_markdown(
 ) -> str:
     """The Markdown `source`, or what to put in its place. `taken`: ids that the page needs for itself."""
     try:
-        html = _rendered(source, attachments)
-        cleaned = clean_html(html, taken)
-        if _MACRO.search(unescape(_CODE.sub("", cleaned))):
-            return _as_text(source)
-        if _is_the_same(html, cleaned):
-            return source
-        block = _as_block(f"<div><p><em>{CLEANED}</em></p>{cleaned}</div>")
-        return block if _rendered(block).strip() == block else _as_text(source)
+        text = _fit_for_the_page(source, _rendered(source, attachments), taken)
+        return text if text == source or _rendered(text).strip() == text else _as_text(source)
     except Exception:  # a picture that is not attached, lists in lists in lists: nbconvert could not show it, either
         return _as_text(source)
 
 
 def clean_raw(source: str, taken: Collection[str] = ()) -> str:
     """The text of a raw cell, which is HTML on the page, or what to put in its place."""
-    cleaned = clean_html(source, taken)
-    return source if _is_the_same(source, cleaned) else cleaned
+    return _fit_for_the_page(source, source, taken)
+
+
+def _fit_for_the_page(source: str, html: str, taken: Collection[str]) -> str:
+    cleaned = clean_html(html, taken)
+    if _MACRO.search(unescape(_CODE.sub("", cleaned))):
+        return _as_text(source)
+    return source if _is_the_same(html, cleaned) else _as_block(f"<p><em>{CLEANED}</em></p>{cleaned}")
 
 
 def clean_html(html: str, taken: Collection[str] = ()) -> str:
@@ -134,7 +134,7 @@ def _is_the_same(html: str, cleaned: str) -> bool:
 
 
 def _tokens(html: str) -> list[tuple[str, object]] | None:
-    """None where there may be two ways to read it, as with a `<` in a text or an attribute without quotes."""
+    """None where there may be two ways to read it, as with a tag that stays open or an attribute without quotes."""
     tokens: list[tuple[str, object]] = []
     end, text = 0, ""
     for token in _TOKEN.finditer(html):
@@ -163,8 +163,8 @@ def _plain(name: str, value: str) -> str:
 
 def _as_block(html: str) -> str:
     """One line of HTML, which Markdown leaves alone: the block would end at an empty line."""
-    return re.sub(r"[^\S ]", lambda space: f"&#{ord(space[0])};", html)
+    return re.sub(r"[^\S ]", lambda space: f"&#{ord(space[0])};", f"<div>{html}</div>")
 
 
 def _as_text(source: str) -> str:
-    return _as_block(f"<div><p><em>{AS_TEXT}</em></p><pre>{escape(source)}</pre></div>")
+    return _as_block(f"<p><em>{AS_TEXT}</em></p><pre>{escape(source)}</pre>")
