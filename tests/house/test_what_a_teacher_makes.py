@@ -39,6 +39,8 @@ OTHERS = [
 
 
 def git(*arguments, given=""):
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
     run = subprocess.run(["git", *arguments], cwd=ROOT, input=given, capture_output=True, text=True, check=False)
     if run.returncode > 1:
         pytest.skip("not a git checkout")
