@@ -170,6 +170,14 @@ def test_a_formula_with_a_macro_that_acts_is_shown_as_its_text(show):
     assert show(cleaned(new_markdown_cell(text))).inner_text("pre") == text
 
 
+@pytest.mark.parametrize("clean", [clean_markdown, clean_raw])
+def test_a_text_that_nbconvert_would_take_minutes_for_is_shown_as_its_text(clean, show):
+    text = "\\begin{a}" * 30_000
+    assert show(new_notebook(cells=[new_markdown_cell(clean(text))])).inner_text("pre") == text
+    picture = f"![A plot](data:image/png;base64,{PNG * 1000})"
+    assert clean(picture) == picture
+
+
 def test_nothing_in_the_metadata_or_beside_the_cells_runs_and_no_name_of_the_page_is_taken(show):
     breaks_out = '"><script>ran()</script></script>'
     cells = [

@@ -24,6 +24,10 @@ from pygments.token import STANDARD_TYPES
 CLEANED = "HTML in this answer was cleaned for this page. The notebook that was handed in is unchanged."
 AS_TEXT = "This answer is shown as it was written, because this page cannot show all of it."
 
+# Characters, embedded pictures apart. nbconvert takes a time in proportion to the square of some texts' length.
+_LONGEST = 20_000
+_EMBEDDED = re.compile(r"data:image/\w+;base64,[\w+/=]*")
+
 _TAGS = (nh3.ALLOWED_TAGS - {"area", "map"}) | {"input", "tfoot"}  # an input is the box of a task list
 _ATTRIBUTES = {
     "*": {"class", "dir", "lang", "style", "title"},
@@ -70,6 +74,8 @@ def clean_markdown(
     source: str, attachments: Mapping[str, Mapping[str, str]] | None = None, taken: Collection[str] = ()
 ) -> str:
     """The Markdown `source`, or what to put in its place. `taken`: ids that the page needs for itself."""
+    if _is_too_long(source):
+        return _as_text(source)
     try:
         text = _fit_for_the_page(source, _rendered(source, attachments), taken)
         return text if text == source or _rendered(text).strip() == text else _as_text(source)
@@ -79,7 +85,7 @@ def clean_markdown(
 
 def clean_raw(source: str, taken: Collection[str] = ()) -> str:
     """The text of a raw cell, which is HTML on the page, or what to put in its place."""
-    return _fit_for_the_page(source, source, taken)
+    return _as_text(source) if _is_too_long(source) else _fit_for_the_page(source, source, taken)
 
 
 def _fit_for_the_page(source: str, html: str, taken: Collection[str]) -> str:
@@ -127,6 +133,10 @@ def _page() -> Any:
     return HTMLExporter()  # type: ignore[no-untyped-call]
 
 
+def _is_too_long(source: str) -> bool:
+    return len(_EMBEDDED.sub("", source)) > _LONGEST
+
+
 def _is_the_same(html: str, cleaned: str) -> bool:
     """Whether every browser reads the same in both. When in doubt, they differ."""
     tokens = _tokens(html)
@@ -143,15 +153,12 @@ def _tokens(html: str) -> list[tuple[str, object]] | None:
         end = token.end()
         is_first_in_pre = not text and tokens and tokens[-1][0] == "<pre"
         text += (token["text"] or "").removeprefix("\n" if is_first_in_pre else "")  # browsers do not show that one
-        if token["name"] not in (
-            None,
-            "tbody",
-        ):  # neither a text nor a comment, nor what browsers add where it is missing
-            attributes = {
-                name: _plain(name, one or other) for name, one, other in _ATTRIBUTE.findall(token["attributes"])
-            }
-            tokens += [("", unescape(text)), (f"<{token['end']}{token['name']}", attributes)]
-            text = ""
+        if token["name"] in (None, "tbody"):  # a text, a comment, or what browsers add where it is missing
+            continue
+        found = _ATTRIBUTE.findall(token["attributes"])
+        attributes = {name: _plain(name, one or other) for name, one, other in found}
+        tokens += [("", unescape(text)), (f"<{token['end']}{token['name']}", attributes)]
+        text = ""
     tokens.append(("", unescape(text)))
     return [token for token in tokens if token != ("", "")] if end == len(html) else None
 
