@@ -65,6 +65,8 @@ class TryOut(widgets.VBox):  # type: ignore[misc]
         button.on_click(lambda _: self._loop.call_soon_threadsafe(self._safely, act))
 
     def _safely(self, act: Callable[[], object]) -> None:
+        if self.place.disabled:  # stopped, perhaps since the click, which may have come on another thread
+            return
         try:
             act()
         except Exception as error:  # from a callback it would go where no student looks

@@ -163,14 +163,19 @@ class OrderCounter(widgets.VBox):
         return [card.receipt for card in self._cards.values()]
 
     def stop(self, words: str = "This counter is closed.") -> None:
-        """Cancel its orders and answer no more clicks. `words` tell the reader why; those of the first call stay."""
+        """Cancel its orders and answer no more clicks. `words` tell the reader why; those of the first call stay.
+
+        `TypeError` for words that are no text.
+        """
+        if not isinstance(words, str):
+            raise TypeError(f"words must be text, not {words!r}")
         if self._closed:
             return
+        self._say(words)
         self._closed = True
         self._kitchen.cancel(words)
         for button in (self.place, self.cancel, self.close_kitchen, self.show_timeline):
             button.disabled = True
-        self._say(words)
         self._leave_if_over()
 
     def __repr__(self) -> str:  # what a reader without a kernel sees in place of the widget
@@ -181,8 +186,6 @@ class OrderCounter(widgets.VBox):
 
     def _on_loop(self, act: Callable[[], None]) -> None:
         """Do it on the counter's loop; at once if this is it."""
-        if self._closed:
-            return
         if asyncio._get_running_loop() is self._loop:
             self._safely(act)
             return
@@ -192,6 +195,8 @@ class OrderCounter(widgets.VBox):
             self._say("The event loop of this counter has ended: run its cell again.", "error")
 
     def _safely(self, act: Callable[[], None]) -> None:
+        if self._closed:  # perhaps since the click, which came on another thread
+            return
         try:
             act()
         except Exception as error:  # from a callback it would go where no student looks
@@ -313,8 +318,7 @@ class OrderCounter(widgets.VBox):
         card.read(event)
         if isinstance(event, StateChanged):
             self._summary.value = f"<p>{escape(_summary([card.receipt for card in self._cards.values()]))}</p>"
-            # What closing did has been said for all, and why the counter stopped is to stay in sight.
-            if event.state.is_final and event.reason != CLOSING_TIME and not self._closed:
+            if event.state.is_final and event.reason != CLOSING_TIME:  # what closing did has been said for all
                 self._say(f"Order {card.number} is {card.status.lower()}.")
             else:
                 self._announcement.say(f"Order {card.number}: {card.status}")
@@ -338,6 +342,8 @@ class OrderCounter(widgets.VBox):
             self._end_subscription()
 
     def _say(self, text: str, kind: str = "note") -> None:
+        if self._closed:  # why it was closed is to stay in sight
+            return
         self._message.value = f'<p class="pizza-counter-{kind}">{escape(text)}</p>'
         self._announcement.say(text)
 

@@ -7,7 +7,7 @@ import pytest
 from fake_shop import Shop, turn_loop
 
 from cancellation import CancellationToken
-from pizzeria import Order, OrderCounter, OrderState, Pizzeria, cells
+from pizzeria import Ledger, Order, OrderCounter, OrderState, Pizzeria, cells
 from pizzeria.counter import Timeline
 from pizzeria.events import Step
 
@@ -565,6 +565,54 @@ def test_a_counter_that_is_stopped_says_why_also_when_its_orders_have_ended(kern
         kernel.run_cell("a", "run 2")
         OrderCounter(Shop()).stop()
         assert says in text(counter._message)  # that it was replaced afterwards did not stop it
+
+    asyncio.run(main())
+
+
+def test_a_click_that_was_still_on_its_way_changes_nothing_on_a_stopped_counter():
+    async def main():
+        shop = Shop()
+        counter = OrderCounter(shop)
+        for buttons in (["close_kitchen", "place"], ["place"], ["cancel"], ["show_timeline"]):
+            counter = OrderCounter(shop)
+            clicks = threading.Thread(target=lambda: [getattr(counter, name).click() for name in buttons])  # noqa: B023
+            clicks.start()
+            clicks.join()
+            counter.stop("The course is over.")
+            await turn_loop()
+            assert counter.orders == []
+            assert "The course is over." in text(counter._message)
+        assert shop.ledger.entries() == []
+
+    asyncio.run(main())
+
+
+def test_an_order_that_fails_on_a_stopped_counter_says_so_on_its_card_and_leaves_the_words():
+    class Broken(Ledger):
+        def undo(self, order_id):
+            raise RuntimeError("disk full")
+
+    async def main():
+        counter = OrderCounter(Shop(ledger=Broken()))
+        await click(counter.place)
+        counter.stop("The course is over.")
+        await counter.finished()
+        assert counter.orders[0].status == "Failed"
+        assert "The course is over." in text(counter._message)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("words", [None, 3, b"closed"])
+def test_words_that_are_no_text_stop_nothing(words):
+    async def main():
+        counter = OrderCounter(Shop())
+        with pytest.raises(TypeError, match="words must be text, not"):
+            counter.stop(words)
+        await click(counter.place)
+        assert counter.orders[0].status == "Paying"
+        counter.stop()
+        await counter.finished()
 
     asyncio.run(main())
 
