@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from cancellation.token import CancellationToken
@@ -27,8 +27,8 @@ class OperationCanceledError(Exception):
     `token`: whose cancellation it was; `CancellationToken.none` where no token is known.
     `reason`: what the token's `cancel` said; one that is an exception is also the `__cause__`.
 
-    It can be pickled: the token arrives as a constant one that just is cancelled or not, and a reason that
-    cannot be pickled as its text.
+    It can be copied, and pickled: then the token arrives as a constant one that just is cancelled or not, and a
+    reason that cannot be pickled as its text. `TypeError` for a message that is no text.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.operationcanceledexception
     """
@@ -38,6 +38,11 @@ class OperationCanceledError(Exception):
             from cancellation.token import CancellationToken
 
             token = CancellationToken.none
+        if message is not None and not isinstance(message, str):
+            raise TypeError(
+                f"message must be text or None, not {message!r}; a token comes second, as in "
+                "OperationCanceledError(None, token)"
+            )
         reason = token._reason
         self.token = token
         self.reason: object = reason
@@ -51,6 +56,15 @@ class OperationCanceledError(Exception):
     def origin(self) -> CancellationToken | None:
         """The token of the source that began it; not `token` itself where the cancel came through a link."""
         return self.token.origin
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self), *self.args)
+        vars(twin).update(vars(self))
+        twin.__cause__, twin.__suppress_context__ = self.__cause__, self.__suppress_context__
+        return twin
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()  # token and reason are what they are: a copy of them would mean nothing
 
     def __reduce__(self) -> tuple[Any, ...]:
         import pickle
