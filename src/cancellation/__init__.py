@@ -7,7 +7,7 @@
 Standard library only. Start reading in `source` (the button), then `token` (the other end).
 """
 
-from cancellation.clock import FakeTimeProvider, TimeProvider
+from cancellation.clock import FakeTimeProvider, TimeProvider, Timer
 from cancellation.errors import ObjectDisposedError, OperationCanceledError
 from cancellation.source import CancellationTokenSource
 from cancellation.token import CancellationToken, CancellationTokenRegistration
@@ -21,6 +21,7 @@ __all__ = [
     "ObjectDisposedError",
     "OperationCanceledError",
     "TimeProvider",
+    "Timer",
     "cancel_scope",
     "delay",
     "run_until_canceled",

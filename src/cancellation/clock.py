@@ -6,9 +6,11 @@ import heapq
 import itertools
 import math
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from numbers import Real
 from queue import Empty, SimpleQueue
@@ -34,10 +36,17 @@ def to_seconds(delay: float | timedelta, name: str = "delay") -> float:
 
 
 NANOSECONDS = 1_000_000_000  # in a second
+_REST = 100  # turns of the loop, between two timers of `advance_async`
 
 
 class Timer:
-    """One call, due at one time. Whether fired or disposed, it then holds on to nothing. Thread-safe."""
+    """One call, due at one time: what `TimeProvider.create_timer` returns. Afterwards it holds on to nothing.
+
+    A clock of your own may return this, or anything with a `dispose()` like this one's: it never calls back after
+    it, may come more than once, before or after the call, and from any thread, signal handler or `__del__`.
+
+    .NET: https://learn.microsoft.com/dotnet/api/system.threading.itimer
+    """
 
     __slots__ = ("callback", "due")
 
@@ -50,13 +59,15 @@ class Timer:
         self.callback = None
 
     def fire(self) -> list[BaseException]:
+        """Call back, for the clock that it belongs to. The callback's error, if any."""
         # The error is returned, not raised: whoever collects errors must not be a frame of their tracebacks.
-        callback, self.callback = self.callback, None
         try:
-            if callback is not None:
+            if (callback := self.callback) is not None:
                 callback()
         except BaseException as error:
             return [error]
+        finally:
+            self.callback = None  # not before: a process forked meanwhile has to begin anew
         return []
 
 
@@ -66,6 +77,7 @@ class _Timers:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._heap: list[tuple[float, int, Timer]] = []
+        self._firing: Timer | None = None
         self._order = itertools.count()  # timers due together fire in the order of their making
         self._sweep_at = 1000
 
@@ -84,16 +96,19 @@ class _Timers:
 
     def take_due(self, now: float) -> Timer | None:
         with self._lock:
-            return heapq.heappop(self._heap)[2] if self._heap and self._heap[0][0] <= now else None
+            if not self._heap or self._heap[0][0] > now:
+                return None
+            self._firing = self._heap[0][2]
+            return heapq.heappop(self._heap)[2]
 
     def next_due(self) -> float | None:
         with self._lock:
             return self._heap[0][0] if self._heap else None
 
     def dispose(self) -> list[Timer]:
-        """Empty it; returns the timers that were pending."""
+        """Empty it; returns the timers that were pending, or about to fire."""
         pending, self._heap = self._heap, []
-        return [timer for _, _, timer in pending]
+        return list(dict.fromkeys([timer for _, _, timer in pending] + ([self._firing] if self._firing else [])))
 
 
 class TimeProvider:
@@ -101,6 +116,9 @@ class TimeProvider:
 
     The system's timers all share one daemon thread, which starts with the first timer. Their callbacks run
     on it; an error in one goes to `threading.excepthook` and harms no other timer. Thread-safe.
+
+    Where no such thread can be had (in a browser, in an isolated subinterpreter) a timer rides on the event loop
+    that is running: it fires while that waits at an `await`. `RuntimeError` where none is running.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.timeprovider
     """
@@ -145,28 +163,53 @@ class FakeTimeProvider(TimeProvider):
         A callback's error comes out of `advance` when all due timers have fired: the error itself, or an
         `ExceptionGroup` where several failed.
         """
+        errors: list[BaseException] = []
+        with self._advancing_by(seconds) as until:
+            while self._fire_next(until, errors):
+                pass
+        raise_it(_as_one(errors))
+
+    async def advance_async(self, seconds: float | timedelta) -> None:
+        """`advance`, with a rest before it and after each timer that fires, in which the loop's tasks go on.
+
+        A rest is a hundred turns of the running loop: enough for a chain of a hundred tasks that wake each other.
+        So a task that sleeps again on this clock wakes again in the same call. Errors come out as from `advance`.
+        """
+        from asyncio import sleep
+
+        errors: list[BaseException] = []
+        with self._advancing_by(seconds) as until:
+            fired = True
+            while fired:
+                for _ in range(_REST):
+                    await sleep(0)
+                fired = self._fire_next(until, errors)
+            for _ in range(_REST):
+                await sleep(0)
+        raise_it(_as_one(errors))
+
+    @contextmanager
+    def _advancing_by(self, seconds: float | timedelta) -> Iterator[int]:
+        """The instant to move on to. A callback that advances does so from its own instant on."""
         step, thread = round(to_seconds(seconds, "seconds") * NANOSECONDS), threading.get_ident()
-        within = thread in self._advancing  # a callback advances: from its own instant on
+        within = thread in self._advancing
         with self._timers._lock:
             until = (self._now if within else self._until) + step
             self._until = max(self._until, until)
         self._advancing.add(thread)
         try:
-            raise_it(self._advance_to(until))
+            yield until
         finally:
             if not within:
                 self._advancing.discard(thread)
 
-    def _advance_to(self, until: int) -> BaseException | None:
-        errors: list[BaseException] = []
-        while (timer := self._timers.take_due(until)) is not None:
-            self._move_to(timer.due)
+    def _fire_next(self, until: int, errors: list[BaseException]) -> bool:
+        """Move on to the next timer due up to `until`, and fire it. False if there is none: then to `until` itself."""
+        timer = self._timers.take_due(until)
+        self._move_to(until if timer is None else timer.due)
+        if timer is not None:
             errors += timer.fire()
-        self._move_to(until)
-        try:
-            return group(errors) if len(errors) > 1 else errors.pop() if errors else None
-        finally:
-            del errors  # the callbacks' tracebacks keep this frame, which must not keep the errors
+        return timer is not None
 
     def _move_to(self, instant: float) -> None:
         with self._timers._lock:
@@ -175,6 +218,13 @@ class FakeTimeProvider(TimeProvider):
     def __del__(self) -> None:
         for timer in self._timers.dispose():  # nobody can advance it any more; a token and its timer hold each other
             timer.dispose()
+
+
+def _as_one(errors: list[BaseException]) -> BaseException | None:
+    """The error of several callbacks. Empties the list: no frame that a traceback keeps must keep the errors."""
+    error = group(errors) if len(errors) > 1 else errors[0] if errors else None
+    errors.clear()
+    return error
 
 
 def check_time_provider(provider: object) -> None:
@@ -191,12 +241,20 @@ class _Alarm(_Timers):
         self._thread: threading.Thread | None = None
 
     def add(self, timer: Timer) -> bool:
+        if self._thread is None:
+            try:
+                with self._lock:
+                    self._start()
+            except RuntimeError as error:
+                no_thread = str(error)
+            else:
+                no_thread = ""
+            if no_thread:
+                _ride_on_loop(timer, no_thread)
+                return False
         is_next = super().add(timer)
         if is_next:
             self._wake.put(None)
-        if self._thread is None:
-            with self._lock:
-                self._start()
         return is_next
 
     def _start(self) -> None:
@@ -224,6 +282,26 @@ class _Alarm(_Timers):
             self._thread = None
             self._start()  # this thread dies of its callback, as any thread would; the other timers go on
             raise
+
+
+def _ride_on_loop(timer: Timer, no_thread: str) -> None:
+    """Let the running event loop fire it: in a browser (https://pyodide.org/en/stable/usage/wasm-constraints.html) and
+    in isolated subinterpreters, which have no daemon threads (https://peps.python.org/pep-0684/)."""
+    loop = sys.modules["asyncio"]._get_running_loop() if "asyncio" in sys.modules else None
+    if loop is None:
+        raise RuntimeError(
+            f"{no_thread}: a deadline needs a thread of its own or, where there is none, a running event loop. "
+            "Set it within a coroutine."
+        )
+
+    def ring() -> None:
+        if (left := timer.due - time.monotonic()) > 0:  # a browser's clock is coarse, and may ring early
+            loop.call_later(left, ring)
+        else:
+            for error in timer.fire():
+                threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, None)))
+
+    loop.call_later(max(timer.due - time.monotonic(), 0), ring)
 
 
 def _after_fork() -> None:

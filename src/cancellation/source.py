@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextvars import copy_context
 from datetime import timedelta
-from functools import partial
-from typing import Self, final
+from typing import Any, Self, final
 
 from cancellation import tree
-from cancellation.clock import TimeProvider, Timer, check_time_provider, to_seconds
+from cancellation.clock import TimeProvider, check_time_provider, to_seconds
+from cancellation.deadline import Deadline, time_is_over
 from cancellation.errors import ObjectDisposedError, raise_it
 from cancellation.token import CancellationToken, CancellationTokenRegistration, new_token
 from cancellation.wakeups import wake_all
@@ -29,30 +29,31 @@ class CancellationTokenSource:
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource
     """
 
-    __slots__ = ("__weakref__", "_made", "_time_provider")
+    __slots__ = ("__weakref__", "_time_provider", "_token")
 
     def __init__(
         self, delay: float | timedelta | None = None, *, time_provider: TimeProvider = TimeProvider.system
     ) -> None:
-        self._made: CancellationToken | None = None  # the token, and with it all state, comes when first needed
+        self._token = new_token()  # with it all state
         self._time_provider = time_provider
         if delay is not None or time_provider is not _SYSTEM:
             check_time_provider(time_provider)
             if delay is not None and to_seconds(delay) == 0:
-                tree.mark(self._token, _time_is_over(0), self._token)
+                tree.mark(self._token, time_is_over(0), self._token)
             else:
                 self.cancel_after(delay)
 
     @property
     def token(self) -> CancellationToken:
         """The token to pass on: always the same one. `ObjectDisposedError` after `dispose`."""
-        self._raise_if_disposed()
+        if self._token._disposed:
+            raise disposed()
         return self._token
 
     @property
     def is_cancellation_requested(self) -> bool:
         """True from the moment of the cancel; also after `dispose`."""
-        return self._made is not None and self._made._canceled
+        return self._token._canceled
 
     def cancel(self, reason: object = None, *, throw_on_first_exception: bool = False) -> bool:
         """Cancel: mark this token and all linked below it, wake their waiters, then run their callbacks here.
@@ -63,29 +64,37 @@ class CancellationTokenSource:
         `throw_on_first_exception` the first error comes out bare and no more callbacks run.
         `ObjectDisposedError` after `dispose`.
         """
-        self._raise_if_disposed()
-        return cancel_token(self._token, reason, throw_on_first_exception)
+        token = self._token
+        if token._disposed:
+            raise disposed()
+        if cancel_token(token, reason, throw_on_first_exception):
+            return True
+        if not token._canceled:  # it was disposed meanwhile
+            raise disposed()
+        return False
 
     def cancel_async(self, reason: object = None) -> CallbacksEnd:
         """Cancel now, run the callbacks on another thread. Await the result for their end and their errors.
 
-        Needs no running loop. The flag is set and waiters are woken when it returns. After `dispose` the
-        `ObjectDisposedError` comes out of the await. The callbacks' errors come out of the first await; those that
-        nobody awaits go to `sys.unraisablehook`. Not for signal handlers, which must not start a thread: `cancel` is.
+        Needs no running loop. The flag is set and waiters are woken when it returns. The callbacks' errors come out of
+        each await, after `dispose` an `ObjectDisposedError`; callbacks' errors that you never await go to
+        `sys.unraisablehook`. `asyncio.create_task` takes the result. Not for signal handlers, which must not start a
+        thread: `cancel` is.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.cancelasync
         """
-        try:
-            self._raise_if_disposed()
-        except ObjectDisposedError as error:
-            marked, end = [], CallbacksEnd(error.with_traceback(None))
-        else:
-            marked, end = tree.mark(self._token, reason, self._token), CallbacksEnd()
-        if any(token._callbacks for token in marked):
+        token = self._token
+        marked = [] if token._disposed else tree.mark(token, reason, token)
+        end = CallbacksEnd(None if marked or (token._canceled and not token._disposed) else disposed())
+        if any(one._callbacks for one in marked):
             run = copy_context().run
+            thread = threading.Thread(target=run, args=(end.run, marked), name="cancellation-callbacks")
             try:
-                threading.Thread(target=run, args=(end.run, marked), name="cancellation-callbacks").start()
-            except RuntimeError:  # there is no thread to be had: better here than never
+                thread.start()
+                started = True
+            except RuntimeError:  # there is none to be had: better here than never
+                started = False
+            if not started:
                 run(end.run, marked)
         else:
             end.run([])
@@ -100,15 +109,17 @@ class CancellationTokenSource:
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.cancelafter
         """
         seconds = None if delay is None else to_seconds(delay)
-        self._raise_if_disposed()
         token = self._token
+        if token._disposed:
+            raise disposed()
         if seconds is None or token._canceled:
             self._set_deadline(None)
             return
-        deadline = Deadline()
+        deadline = Deadline(seconds)
+        if token._plain:
+            tree.recount(token)
         self._set_deadline(deadline)  # first: the timer may fire before it is returned
-        fire = partial(cancel_token, token, _time_is_over(seconds), False, deadline)
-        deadline.start(self._time_provider.create_timer(fire, seconds))
+        deadline.start(token, self._time_provider, cancel_token)
         if token._canceled or token._disposed:  # meanwhile
             self._set_deadline(None)
 
@@ -120,8 +131,9 @@ class CancellationTokenSource:
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.tryreset
         """
-        self._raise_if_disposed()
         token = self._token
+        if token._disposed:
+            raise disposed()
         with tree.lock:  # a cancel of another thread, or a deadline that is firing, comes before this or after it
             if token._canceled:
                 return False
@@ -145,16 +157,19 @@ class CancellationTokenSource:
                 return
             token._disposed = True
             token._plain = False
-        self._set_deadline(None)
-        for link in list(token._links):
-            parent = link.parent()
-            if token._canceled and parent is not None and link in parent._callbacks:
-                continue  # the cancel has still to pass through here, to those below
-            if not tree.unlink(token, link) and parent is not None and (end := parent._end_of(link)) is not None:
-                end.wait()
-        if not token._canceled:  # else they belong to the canceler, who drops those that he did not come to
+        if token._deadline is not None:
+            self._set_deadline(None)
+        if token._links:
+            for link in list(token._links):
+                parent = link.parent()
+                if token._canceled and parent is not None and link in parent._callbacks:
+                    continue  # the cancel has still to pass through here, to those below
+                if not tree.unlink(token, link) and parent is not None and (end := parent._end_of(link)) is not None:
+                    end.wait()
+        if token._callbacks and not token._canceled:  # else they are the canceler's, which drops those it does not run
             tree.drop_callbacks(token)
-        wake_all([token])
+        if token._waiters:
+            wake_all([token])
 
     def __enter__(self) -> Self:
         return self
@@ -184,29 +199,20 @@ class CancellationTokenSource:
         """
         if not tokens:
             raise ValueError("create_linked_token_source needs at least one token; got none")
-        for token in tokens:
-            if not isinstance(token, CancellationToken):
-                raise TypeError(f"tokens must be CancellationTokens, not {token!r}")
+        for parent in tokens:
+            if not isinstance(parent, CancellationToken):
+                raise TypeError(f"tokens must be CancellationTokens, not {parent!r}")
         source = CancellationTokenSource(time_provider=time_provider)
         child = source._token
-        for parent in dict.fromkeys(tokens):
-            if parent.can_be_canceled and not parent._canceled and not parent._disposed:
+        for parent in tokens if len(tokens) == 1 else dict.fromkeys(tokens):
+            if parent._plain or not (parent._canceled or parent._disposed or parent is CancellationToken.none):
                 tree.link(parent, child)
-        for parent in tokens:
             if parent._canceled:  # before, or meanwhile
                 tree.mark(child, parent._reason, parent._origin or parent)
+                break
         if child._canceled:  # the cancel may have come before the last link was made
             tree.leave_live_parents(child)
         return source
-
-    @property
-    def _token(self) -> CancellationToken:
-        if self._made is None:
-            token = new_token()
-            with tree.lock:
-                if self._made is None:  # no other thread, nor a signal handler in this one, was quicker
-                    self._made = token
-        return self._made
 
     def _set_deadline(self, deadline: Deadline | None) -> None:
         token = self._token
@@ -215,56 +221,40 @@ class CancellationTokenSource:
         if previous is not None:
             previous.dispose()
 
-    def _raise_if_disposed(self) -> None:
-        if self._made is not None and self._made._disposed:
-            raise ObjectDisposedError(
-                "This CancellationTokenSource has been disposed. Take its token, and cancel it, before dispose() "
-                "or the end of its with block; for new work make a new source."
-            )
-
 
 def cancel_token(
     token: CancellationToken,
     reason: object,
     throw_on_first_exception: bool = False,
-    deadline: Deadline | None = None,
+    by_deadline: bool = False,
 ) -> bool:
-    marked = tree.mark(token, reason, token, deadline)
-    if marked:
+    marked = tree.mark(token, reason, token, by_deadline)
+    if marked and token._callbacks:  # links to marked children are among these
         raise_it(tree.run_callbacks(marked, throw_on_first_exception))
     return bool(marked)
 
 
-class Deadline:
-    """A token's time limit, and the timer that will tell. Only the one that the token has now can cancel it."""
-
-    __slots__ = ("_over", "timer")
-
-    def __init__(self) -> None:
-        self._over = False
-        self.timer: Timer | None = None
-
-    def start(self, timer: Timer) -> None:
-        self.timer = timer
-        if self._over:  # meanwhile
-            self.dispose()
-
-    def dispose(self) -> None:
-        self._over = True
-        timer, self.timer = self.timer, None
-        if timer is not None:
-            timer.dispose()
+def disposed() -> ObjectDisposedError:
+    return ObjectDisposedError(
+        "This CancellationTokenSource has been disposed. Take its token, and cancel it, before dispose() "
+        "or the end of its with block; for new work make a new source."
+    )
 
 
 @final
-class CallbacksEnd:
-    """What `cancel_async` returns: await it for the end of the callbacks. Their errors come out of the first await."""
+class CallbacksEnd(Coroutine[object, None, None]):
+    """What `cancel_async` returns: await it for the end of the callbacks, and their errors, as often as you like.
 
-    __slots__ = ("_end", "_error")
+    It is a coroutine, so that `asyncio.create_task` and a task group take it.
+    """
+
+    __slots__ = ("_awaited", "_end", "_error", "_steps")
 
     def __init__(self, error: BaseException | None = None) -> None:
         self._error = error
+        self._awaited = False
         self._end = new_token()
+        self._steps: Generator[object, None, None] | None = None
 
     def run(self, marked: list[CancellationToken]) -> None:
         if marked:
@@ -274,18 +264,37 @@ class CallbacksEnd:
 
     def __await__(self) -> Generator[object, None, None]:
         yield from self._end.wait_async().__await__()
-        raise_it(self._take_error())
+        self._awaited = True
+        raise_it(self._fresh_error())
+
+    def _fresh_error(self) -> BaseException | None:
+        # A new one for each await: its traceback keeps the frame that awaits, and that may well keep this object.
+        error = self._error
+        if isinstance(error, BaseExceptionGroup):
+            return error.derive(error.exceptions)
+        return disposed() if error is not None else None
 
     def _take_error(self) -> BaseException | None:
         error, self._error = self._error, None
         return error
 
+    def send(self, value: None) -> object:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.send(value)
+
+    def throw(self, *error: Any) -> object:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.throw(*error)
+
+    def close(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+
     def __del__(self) -> None:
-        raise_it(self._take_error())  # nobody awaited it: Python gives it to sys.unraisablehook
-
-
-def _time_is_over(seconds: float) -> TimeoutError:
-    return TimeoutError(f"deadline of {seconds:g} s passed")
+        if not self._awaited:
+            raise_it(self._take_error())  # Python gives it to sys.unraisablehook
 
 
 _SYSTEM = TimeProvider.system

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from datetime import timedelta
 from functools import partial
 from threading import TIMEOUT_MAX, Lock, get_ident
 from types import BuiltinFunctionType, CodeType, FunctionType
-from typing import TYPE_CHECKING, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Never, Self, TypeVarTuple, final, overload
 from weakref import ref
 
 from cancellation import tree
 from cancellation.clock import to_seconds
 from cancellation.errors import ObjectDisposedError, OperationCanceledError, in_words
 from cancellation.tree import Entry, Link
-from cancellation.wakeups import MISSING, finish, wake_all
+from cancellation.wakeups import MISSING, finish, running_loop, wake_all
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-    from cancellation.source import Deadline
+    from cancellation.deadline import Deadline
 
+# Not so in a browser: https://pyodide.org/en/stable/usage/wasm-constraints.html
+HAS_THREADS = sys.platform != "wasi" and getattr(getattr(sys, "_emscripten_info", None), "pthreads", True)
+Ts = TypeVarTuple("Ts")
+# What a type checker makes of `register` with a coroutine function: of no use, and it says so. At runtime: TypeError.
+Refused = Coroutine[Any, Any, Never]
 CO_ASYNC = 0x80 | 0x200  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR; importing inspect costs more than all of this
 
 
@@ -43,8 +49,8 @@ class CancellationToken:
         "_canceled",
         "_deadline",
         "_disposed",
+        "_idle",
         "_links",
-        "_listeners",
         "_origin",
         "_plain",
         "_reason",
@@ -58,16 +64,16 @@ class CancellationToken:
     # The state of a source lives in its token, so that looking at it is one attribute, at any depth of links.
     _canceled: bool
     _disposed: bool
-    _plain: bool  # not cancelled, disposed, linked, nor `none`: register looks at this one attribute
-    _ref: ref[CancellationToken]  # one for all registrations
+    _plain: bool  # not cancelled, disposed, linked, without a deadline, nor `none`: register looks at this alone
+    _ref: ref[CancellationToken] | None  # one for all registrations and links; made when first needed, like all below
     _reason: object
     _origin: CancellationToken | None  # None: this token itself (a reference would keep it alive)
     # Callbacks and links to child tokens, oldest first. A link's value is its child while that is listened on.
     # Whoever takes an entry out with pop or popitem, one C call each, alone decides what becomes of it.
     _callbacks: dict[Link | CancellationTokenRegistration, CancellationToken | None]
-    _waiters: dict[Callable[[], object], AbstractEventLoop | None]  # what wakes one waiter; on which loop
-    _links: dict[Link, CancellationToken | None]  # links to parents; see tree.py for the values
-    _listeners: int  # callbacks, waiters and listened-on children; kept only where there are parents
+    _idle: int  # how many of these are links to children that nobody listens on; not kept while it is plain
+    _waiters: dict[Callable[[], object], AbstractEventLoop | None] | None  # what wakes one waiter; on which loop
+    _links: dict[Link, CancellationToken | None] | None  # links to parents; see tree.py for the values
     _runner: int | None  # the thread that runs the callbacks
     _deadline: Deadline | None
 
@@ -99,7 +105,11 @@ class CancellationToken:
         if self._canceled:
             raise OperationCanceledError(None, self)
 
-    def register(self, callback: Callable[..., object], *args: object) -> CancellationTokenRegistration:
+    @overload
+    def register(self, callback: Callable[[*Ts], Coroutine[Any, Any, Any]], *args: *Ts) -> Refused: ...  # type: ignore[overload-overlap]
+    @overload
+    def register(self, callback: Callable[[*Ts], object], *args: *Ts) -> CancellationTokenRegistration: ...
+    def register(self, callback: Callable[..., object], *args: object) -> object:
         """Have `callback(*args)` called at the cancel: once, newest first, on the cancelling thread.
 
         It sees the context variables of this call. Keep it short: `cancel()` waits for it. On a token already
@@ -110,7 +120,11 @@ class CancellationToken:
         """
         return self._register(callback, args, copy_context())
 
-    def unsafe_register(self, callback: Callable[..., object], *args: object) -> CancellationTokenRegistration:
+    @overload
+    def unsafe_register(self, callback: Callable[[*Ts], Coroutine[Any, Any, Any]], *args: *Ts) -> Refused: ...  # type: ignore[overload-overlap]
+    @overload
+    def unsafe_register(self, callback: Callable[[*Ts], object], *args: *Ts) -> CancellationTokenRegistration: ...
+    def unsafe_register(self, callback: Callable[..., object], *args: object) -> object:
         """Like `register`, but the callback sees the context variables of whoever cancels.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtoken.unsaferegister
@@ -126,6 +140,8 @@ class CancellationToken:
         seconds = -1.0 if timeout is None else min(to_seconds(timeout, "timeout"), TIMEOUT_MAX)
         if not self._canceled:
             self._raise_if_disposed()
+            if not HAS_THREADS:
+                raise RuntimeError("wait would block the only thread there is, for ever: use await token.wait_async()")
             blocked = Lock()
             blocked.acquire()
             self._add_waiter(blocked.release, None)
@@ -137,26 +153,30 @@ class CancellationToken:
                 self._raise_if_disposed()
         return self._canceled
 
-    async def wait_async(self) -> None:
-        """Return once cancelled, from whatever thread; any number of tasks on any number of loops may wait.
+    async def wait_async(self, timeout: float | timedelta | None = None) -> bool:
+        """Await the cancel, from whatever thread it comes: True; or `timeout` seconds: False.
 
-        `ObjectDisposedError` if the source is disposed first.
+        Any number of tasks on any number of loops may wait. `ObjectDisposedError` if the source is disposed first.
+        A wait that is over raises nothing: for a sleep that ends with `OperationCanceledError` take `delay`.
         """
+        seconds = None if timeout is None else to_seconds(timeout, "timeout")
         if self._canceled:
-            return
+            return True
         self._raise_if_disposed()
-        from asyncio import get_running_loop
-
-        loop = get_running_loop()
+        loop = running_loop("wait_async")
         future = loop.create_future()
         wake = partial(finish, future, True)
+        timer = None if seconds is None else loop.call_later(seconds, wake)
         self._add_waiter(wake, loop)
         try:
             await future
         finally:
             self._remove_waiter(wake)
+            if timer is not None:
+                timer.cancel()
         if not self._canceled:
             self._raise_if_disposed()
+        return self._canceled
 
     def __repr__(self) -> str:
         if self is CancellationToken.none:
@@ -184,22 +204,25 @@ class CancellationToken:
         if flags & CO_ASYNC:
             raise TypeError(f"callback must not be a coroutine function: nobody would await it; got {callback!r}")
         if self._canceled:
+            with tree.lock:  # all below it says so, too, before any callback runs
+                pass
             callback(*args)
             return EMPTY
         registration = _new_registration()
-        registration._token = self._ref
-        registration.todo = callback
+        registration._token = self._ref or self._weak()
+        registration._todo = callback
         registration._args = args
         registration._context = context
         self._callbacks[registration] = None
         if self._plain:
             return registration
-        if self._links:
-            tree.listen(self)
+        self._settle()
         if self._canceled or self._disposed or self is CancellationToken.none:  # the first two: meanwhile
             if self._callbacks.pop(registration, MISSING) is MISSING:
                 return registration  # the canceler has taken it
             if self._canceled:
+                with tree.lock:
+                    pass
                 callback(*args)
             return EMPTY
         return registration
@@ -212,24 +235,41 @@ class CancellationToken:
     def _end_of(self, entry: Entry) -> CancellationToken | None:
         """A token that is cancelled when `entry`, which the canceler has taken, is over. None if it is over already,
         or if the caller is the canceler: he would wait for himself."""
-        if entry.todo is None or self._runner == get_ident():
+        if entry._todo is None or self._runner == get_ident():
             return None
         end = tree.ends.setdefault(entry, new_token())
-        if entry.todo is None:  # meanwhile
+        if entry._todo is None:  # meanwhile
             tree.ended(entry)
         return end
 
     def _add_waiter(self, wake: Callable[[], object], loop: AbstractEventLoop | None) -> None:
         """Have `wake()` called, on `loop`, when the source is cancelled or disposed. It must not raise."""
+        if self._waiters is None:
+            with tree.lock:
+                if self._waiters is None:
+                    self._waiters = {}
         self._waiters[wake] = loop
-        if self._links:
-            tree.listen(self)
+        if not self._plain:
+            self._settle()
         if self._canceled or self._disposed:  # meanwhile
             wake_all([self])
 
     def _remove_waiter(self, wake: Callable[[], object]) -> None:
-        if self._waiters.pop(wake, MISSING) is not MISSING and self._links:
-            tree.listen(self, -1)
+        if self._waiters and self._waiters.pop(wake, MISSING) is not MISSING and not self._plain:
+            self._settle()
+
+    def _is_listened_on(self) -> bool:
+        return bool(self._waiters) or len(self._callbacks) > self._idle
+
+    def _settle(self) -> None:
+        """Call it after a change of those who listen."""
+        if self._links or self._deadline is not None:
+            tree.settle(self)
+
+    def _weak(self) -> ref[CancellationToken]:
+        if self._ref is None:
+            self._ref = ref(self)
+        return self._ref
 
     def _raise_if_disposed(self) -> None:
         if self._disposed:
@@ -254,10 +294,10 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokenregistration
     """
 
-    __slots__ = ("_args", "_context", "_token")
+    __slots__ = ("_args", "_context", "_todo", "_token")
 
     _token: ref[CancellationToken]
-    todo: Callable[..., object] | None
+    _todo: Callable[..., object] | None
     _args: tuple[object, ...]
     _context: Context | None  # None: the canceler's
 
@@ -270,17 +310,17 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
         """True if the callback will now never run; never waits for one that runs."""
         token = self._token()
         if token is None:  # and with it all who could have cancelled
-            prevented = self.todo is not None
-            self.finish()
+            prevented = self._todo is not None
+            self._finish()
             return prevented
         if token._callbacks.pop(self, MISSING) is MISSING:
             return False
-        self.todo = self._context = None  # finish(), without the call: this path is measured
+        self._todo = self._context = None  # _finish(), without the call: this path is measured
         self._args = ()
         if tree.ends:
             tree.ended(self)
-        if token._links:
-            tree.listen(token, -1)
+        if not token._plain:
+            token._settle()
         return True
 
     def dispose(self) -> None:
@@ -303,9 +343,13 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
     def __exit__(self, *_: object) -> None:
         self.dispose()
 
-    def run(self) -> BaseException | None:
+    def __repr__(self) -> str:
+        state = "over" if self._todo is None else f"of {self._todo!r}"
+        return f"<CancellationTokenRegistration {state}>"
+
+    def _run(self) -> BaseException | None:
         # The error is returned, not raised: whoever collects errors must not be a frame of their tracebacks.
-        callback = self.todo
+        callback = self._todo
         assert callback is not None
         try:
             if self._context is None:
@@ -315,12 +359,12 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
         except BaseException as error:
             return error
         finally:
-            self.finish()
+            self._finish()
         return None
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         self._args, self._context = (), None
-        super().finish()
+        super()._finish()
 
 
 def _code_flags(function: Callable[..., object]) -> int:
@@ -339,12 +383,9 @@ def new_token() -> CancellationToken:
     token = object.__new__(CancellationToken)
     token._canceled = token._disposed = False
     token._plain = True
-    token._reason = token._origin = token._deadline = token._runner = None
+    token._reason = token._origin = token._deadline = token._runner = token._waiters = token._links = token._ref = None
     token._callbacks = {}
-    token._waiters = {}
-    token._links = {}
-    token._listeners = 0
-    token._ref = ref(token)
+    token._idle = 0
     return token
 
 
@@ -356,5 +397,5 @@ _CANCELED._canceled = True
 # What calling a class does without that metaclass; quicker than object.__new__ and any __new__ of our own.
 _new_registration: Callable[[], CancellationTokenRegistration] = type.__call__.__get__(CancellationTokenRegistration)
 EMPTY = _new_registration()
-EMPTY._token = CancellationToken.none._ref
-EMPTY.finish()
+EMPTY._token = CancellationToken.none._weak()
+EMPTY._finish()

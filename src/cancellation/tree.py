@@ -6,7 +6,8 @@ weak both ways. Beside it stands one strong reference, in one of two places:
     nobody listens on the child    child._links[link] is the parent      a dropped child is collected
     somebody listens on it         parent._callbacks[link] is the child  a dropped child still hears the cancel
 
-Never both: parent and child would hold each other, and only the garbage collector could free them.
+Never both: parent and child would hold each other, and only the garbage collector could free them. A deadline is a
+parent of the same kind: its clock holds the token only while somebody listens on that.
 """
 
 from __future__ import annotations
@@ -14,23 +15,22 @@ from __future__ import annotations
 import os
 import weakref
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cancellation.errors import group
 from cancellation.wakeups import MISSING, wake_all
 
 if TYPE_CHECKING:
-    from cancellation.source import Deadline
     from cancellation.token import CancellationToken
 
 # Held for marks and links, never around a callback. Re-entrant, as a signal handler may come in at any point.
 lock = RLock()
 
-ends: dict[Entry, CancellationToken] = {}  # entries whose end somebody waits for, and the token that then tells
+ends: dict[Entry, CancellationToken] = {}  # entries whose end a thread or task waits for, and the token that tells
 
 
 def _after_fork() -> None:
-    global lock  # whoever held it stayed behind
+    global lock  # a thread that the child does not have may hold it
     lock = RLock()
 
 
@@ -41,12 +41,12 @@ if hasattr(os, "register_at_fork"):
 class Entry:
     """What a token calls when it is cancelled: a registration, or a link to a child."""
 
-    __slots__ = ("todo",)
+    __slots__ = ()
 
-    todo: object  # None when it is over: has run, or will never
+    _todo: object  # None when it is over: has run, or will never
 
-    def finish(self) -> None:
-        self.todo = None
+    def _finish(self) -> None:
+        self._todo = None  # type: ignore[misc]  # the slot is in the classes below: a base of Link can have none
         if ends:
             ended(self)
 
@@ -56,99 +56,146 @@ def ended(entry: Entry) -> None:
         end._signal()
 
 
-class Link(Entry):
-    """A child token, linked to a parent."""
+class Link(Entry, weakref.ref["CancellationToken"]):
+    """A child token, linked to a parent: a weak reference to the child, that leaves the parent when the child dies."""
 
-    __slots__ = ("child", "parent")
+    __slots__ = ("_todo", "parent")
+    __eq__ = object.__eq__  # two links of one child are two
+    __hash__ = object.__hash__
 
-    def __init__(self, parent: CancellationToken, child: CancellationToken) -> None:
-        self.todo = "the child's callbacks"
-        self.parent = weakref.ref(parent)
-        self.child = weakref.ref(child, self._child_died)
+    parent: weakref.ref[CancellationToken]
 
-    def _child_died(self, _: object) -> None:
-        if (parent := self.parent()) is not None:
-            parent._callbacks.pop(self, None)
+    def child(self) -> CancellationToken | None:
+        return self()
+
+
+def _child_died(entry: Link) -> None:
+    if (parent := entry.parent()) is not None:
+        take_out(parent, entry)
 
 
 def link(parent: CancellationToken, child: CancellationToken) -> None:
     """Let a cancel of `parent` reach `child`. The caller looks afterwards whether it was cancelled meanwhile."""
-    entry = Link(parent, child)
+    entry = Link(child, _child_died)
+    entry.parent = parent._ref or parent._weak()
+    entry._todo = "the child's callbacks"
     child._plain = False
-    child._links[entry] = parent
-    parent._callbacks[entry] = None
+    if child._links is None:
+        child._links = {entry: parent}
+    else:
+        child._links[entry] = parent
+    if parent._plain:
+        parent._callbacks[entry] = None
+        if not parent._plain:  # meanwhile
+            recount(parent)
+    else:
+        with lock:
+            parent._callbacks[entry] = None
+            parent._idle += 1
 
 
 def unlink(child: CancellationToken, entry: Link) -> bool:
     """True if `child` has left that parent; False if the parent's cancel has come to this link before."""
-    parent = entry.parent()
+    assert child._links is not None
     child._links.pop(entry, None)
+    parent = entry.parent()
     if parent is None:
         return True
-    held = parent._callbacks.pop(entry, MISSING)
-    if held is MISSING:
+    if not take_out(parent, entry):
         return False
-    entry.finish()
-    if held is not None and parent._links:
-        listen(parent, -1)
+    entry._todo = None  # _finish(), without the call: this path is measured
+    if ends:
+        ended(entry)
     return True
 
 
-def listen(token: CancellationToken, step: Literal[1, -1] = 1) -> None:
-    """Somebody new listens on `token`; or, with -1, has stopped to. With the first one its parents begin to hold it,
-    with the last one they let go, and `token` holds them instead."""
+def take_out(parent: CancellationToken, entry: Link) -> bool:
+    """Take a link out of its parent. False if the parent's cancel has come to it before."""
+    if parent._plain:
+        held = parent._callbacks.pop(entry, MISSING)
+        if not parent._plain:  # meanwhile
+            recount(parent)
+    else:
+        with lock:
+            held = parent._callbacks.pop(entry, MISSING)
+            if held is None:
+                parent._idle -= 1
+        parent._settle()
+    return held is not MISSING
+
+
+def recount(token: CancellationToken) -> None:
+    """`token` is no longer plain: count its links to children that nobody listens on, and settle it."""
+    with lock:
+        token._plain = False
+        token._idle = sum(held is None and isinstance(entry, Link) for entry, held in list(token._callbacks.items()))
+    token._settle()
+
+
+def settle(token: CancellationToken) -> None:
+    """The first one listens on `token` now, or the last one has stopped: let its parents and its deadline hold it, or
+    let go of it. Call it after each change."""
     with lock:
         pending = [token]
         while pending:
             child = pending.pop()
-            listeners = child._listeners = child._listeners + step
-            if listeners == (1 if step > 0 else 0):
-                for entry in list(child._links):
-                    parent = entry.parent()
-                    if parent is not None and entry in parent._callbacks:
-                        # By their number now: a signal handler may have come in, and listened, since the line above.
-                        heard = child._listeners > 0
-                        parent._callbacks[entry] = child if heard else None
-                        child._links[entry] = None if heard else parent
-                        if parent._links:
-                            pending.append(parent)
+            if child._canceled or child._disposed:  # and so its links are the canceler's, or gone
+                continue
+            if child._deadline is not None:
+                child._deadline.hold(child)
+            for entry in list(child._links or ()):
+                parent = entry.parent()
+                while parent is not None:
+                    listened_on = child._is_listened_on()
+                    # From here to the change stands no call, and then it looks again: a signal handler may have come
+                    # in, and listened.
+                    if entry not in parent._callbacks or (parent._callbacks[entry] is not None) is listened_on:
+                        break
+                    assert child._links is not None
+                    parent._callbacks[entry] = child if listened_on else None
+                    child._links[entry] = None if listened_on else parent
+                    parent._idle += -1 if listened_on else 1
+                    if parent._links or parent._deadline is not None:
+                        pending.append(parent)
 
 
 def mark(
-    root: CancellationToken, reason: object, origin: CancellationToken, deadline: Deadline | None = None
+    root: CancellationToken, reason: object, origin: CancellationToken, by_deadline: bool = False
 ) -> list[CancellationToken]:
     """Make `root` and all below it say "cancelled", then wake their waiters. Returns those that did not say so yet.
 
-    They come in the order in which their callbacks will run. Only the caller may run these. A `deadline` marks
-    only while it is the one of `root`: `try_reset` or `cancel_after` may have taken it back while it was firing.
+    They come in the order in which their callbacks will run. Only the caller may run these. `by_deadline`: only if
+    `reason` is that of the deadline `root` has now; it may have been taken back while it fired.
     """
     marked: list[CancellationToken] = []
     with lock:
-        if deadline is not None and root._deadline is not deadline:
-            return marked
         pending: list[tuple[CancellationToken, Link | None]] = [(root, None)]
         while pending:
             token, came_by = pending.pop()
             # No call stands between this look and the marks, so that no signal handler can come between them.
             if token._canceled or token._disposed:
                 continue
+            if by_deadline and token is root and (root._deadline is None or root._deadline.reason is not reason):
+                continue
             token._reason = reason
             token._origin = None if token is origin else origin
             token._canceled = True
             token._plain = False
             marked.append(token)
-            for entry in list(token._links):
-                if entry is not came_by:
-                    unlink(token, entry)
-                else:  # stays until its turn: it holds the place in the order, and dispose() waits for it
-                    token._links[entry] = None
-            for below in list(token._callbacks):
-                if isinstance(below, Link) and (child := below.child()) is not None:
-                    pending.append((child, below))
+            if token._links:
+                for entry in list(token._links):
+                    if entry is not came_by:
+                        unlink(token, entry)
+                    else:  # stays until its turn: it holds the place in the order, and dispose() waits for it
+                        token._links[entry] = None
+            if token._callbacks:
+                for below in list(token._callbacks):
+                    if isinstance(below, Link) and (child := below.child()) is not None:
+                        pending.append((child, below))
     wake_all(marked)
     for token in marked:
-        if (armed := token._deadline) is not None:
-            armed.dispose()
+        if token._deadline is not None:
+            token._deadline.dispose()
             token._deadline = None
     return marked
 
@@ -186,16 +233,16 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
                         path.append((child, entry))
                         errors.append([])
                     else:
-                        entry.finish()
+                        entry._finish()
                 else:
-                    error = entry.run()
+                    error = entry._run()
             if error is not None:
                 if throw_on_first_exception and len(path) == 1:
                     return error
                 errors[-1].append(error)
     finally:  # after the first exception, or a Ctrl-C right here, nobody may wait for what will never run
         if entry is not None:
-            entry.finish()
+            entry._finish()
         for token, came_by in path:
             if came_by is not None:
                 leave(token, came_by)
@@ -213,15 +260,16 @@ def pop_link(token: CancellationToken) -> tuple[Link, CancellationToken | None]:
 
 
 def leave_live_parents(child: CancellationToken) -> None:
-    for entry in list(child._links):
+    for entry in list(child._links or ()):
         parent = entry.parent()
         if parent is not None and not parent._canceled:
             unlink(child, entry)
 
 
 def leave(child: CancellationToken, entry: Link) -> None:
-    child._links.pop(entry, None)
-    entry.finish()
+    if child._links is not None:
+        child._links.pop(entry, None)
+    entry._finish()
 
 
 def drop_callbacks(token: CancellationToken) -> None:
@@ -229,4 +277,4 @@ def drop_callbacks(token: CancellationToken) -> None:
     for entry in list(token._callbacks):
         if isinstance(entry, Link):
             token._callbacks.pop(entry, None)
-        entry.finish()
+        entry._finish()

@@ -14,11 +14,26 @@ if TYPE_CHECKING:
 MISSING: Any = object()
 
 
+def running_loop(what: str) -> AbstractEventLoop:
+    """The event loop that runs here. `RuntimeError` in words where none does."""
+    from asyncio import get_running_loop
+
+    try:
+        return get_running_loop()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"{what} needs a running asyncio event loop; there is none here. In a thread use token.wait(). "
+            "Under trio no asyncio loop runs."
+        ) from error
+
+
 def wake_all(tokens: Iterable[CancellationToken]) -> None:
     """Wake whoever waits on these tokens, in the order in which they began to; each loop once."""
     by_loop: dict[AbstractEventLoop, list[Callable[[], object]]] = {}
     for token in tokens:
         waiters = token._waiters
+        if not waiters:
+            continue
         for wake in list(waiters):
             loop = waiters.pop(wake, MISSING)
             if loop is None:
@@ -31,10 +46,15 @@ def wake_all(tokens: Iterable[CancellationToken]) -> None:
 
 def wake_on(loop: AbstractEventLoop, wakes: list[Callable[[], object]]) -> None:
     """Call each of `wakes` on `loop`: at once if it is running here; never, without harm, if it is closed."""
-    if here := sys.modules["asyncio"]._get_running_loop() is loop:
+    asyncio = sys.modules["asyncio"]
+    if here := asyncio._get_running_loop() is loop:
         _call_all(wakes)
+        # Within a task's step the loop looks at its ready queue before it sleeps. Anywhere else this may be a signal
+        # handler, and the loop asleep: it then wakes only for what is written to it. With nest_asyncio it may be
+        # asleep within a task's step, too: a nested run keeps the outer task as the current one.
+        if asyncio.current_task() is not None and not hasattr(loop, "_nest_patched"):
+            return
     try:
-        # Also if here: this may be a signal handler, and then the loop sleeps on until somebody writes to it.
         loop.call_soon_threadsafe(_call_all, [] if here else wakes)
     except RuntimeError:
         if not loop.is_closed():

@@ -91,7 +91,7 @@ def test_a_cancel_that_comes_in_the_midst_of_register_loses_no_callback(
 def test_a_cancel_that_takes_a_callback_right_after_it_was_put_in_runs_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     source = link(CancellationTokenSource().token)
-    monkeypatch.setattr(tree, "listen", lambda *_: source.cancel())
+    monkeypatch.setattr(tree, "settle", lambda *_: source.cancel())
     registration = source.token.register(log.append, "taken")
     assert log == ["taken"]
     assert not registration.unregister()
@@ -277,7 +277,7 @@ def test_a_ctrl_c_in_the_midst_of_cancel_leaves_nobody_waiting(monkeypatch: pyte
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(CancellationTokenRegistration, "run", interrupt)
+        patch.setattr(CancellationTokenRegistration, "_run", interrupt)
         with pytest.raises(KeyboardInterrupt):
             source.cancel()
     assert source.is_cancellation_requested

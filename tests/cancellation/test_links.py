@@ -19,6 +19,7 @@ from cancellation import (
     FakeTimeProvider,
     ObjectDisposedError,
     OperationCanceledError,
+    TimeProvider,
     cancel_scope,
     delay,
     run_until_canceled,
@@ -456,10 +457,53 @@ def test_a_forgotten_fake_clock_frees_what_it_would_have_cancelled() -> None:
     clock = FakeTimeProvider()
     source = CancellationTokenSource(5, time_provider=clock)
     ref = weakref.ref(source.token)
+    source.token.register(print)
     del source
     assert ref() is not None
     del clock
     assert ref() is None
+
+
+@pytest.mark.usefixtures("no_gc")
+@pytest.mark.parametrize("make", [CancellationTokenSource, lambda: link(CancellationTokenSource().token)])
+@pytest.mark.parametrize("clock", [FakeTimeProvider(), TimeProvider.system])
+def test_a_dropped_source_with_a_deadline_is_collected_like_any_other(make: Any, clock: TimeProvider) -> None:
+    source = make()
+    source._time_provider = clock
+    source.cancel_after(1000)
+    timer = source.token._deadline.timer
+    source.token.register(print).unregister()
+    ref = weakref.ref(source.token)
+    del source
+    assert ref() is None
+    assert timer.callback is None
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_a_dropped_source_with_a_deadline_still_cancels_those_who_listened_before_or_after_it_was_set() -> None:
+    for when in ("before", "after", "through a link"):
+        clock, log = FakeTimeProvider(), list[str]()
+        source = CancellationTokenSource(time_provider=clock)
+        listened = link(source.token).token if when == "through a link" else source.token
+        if when != "after":
+            listened.register(log.append, "heard")
+        source.cancel_after(5)
+        if when == "after":
+            listened.register(log.append, "heard")
+        ref = weakref.ref(source.token)
+        del source, listened
+        assert ref() is not None
+        clock.advance(5)
+        assert log == ["heard"]
+        assert ref() is None
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_a_token_alone_is_enough_for_its_deadline_to_fire() -> None:
+    clock = FakeTimeProvider()
+    token = CancellationTokenSource(5, time_provider=clock).token
+    clock.advance(5)
+    assert token.is_cancellation_requested
 
 
 @pytest.mark.usefixtures("no_gc")
@@ -473,10 +517,10 @@ def test_a_disarmed_deadline_holds_nothing() -> None:
 
 
 def test_nothing_is_allocated_for_waiting_until_someone_waits() -> None:
-    source = CancellationTokenSource()
-    assert source._made is None
-    assert not source.is_cancellation_requested
-    assert source._made is None
+    token = CancellationTokenSource().token
+    with token.register(print):
+        assert not token.is_cancellation_requested
+    assert token._waiters is token._links is token._deadline is None
 
 
 # Depth and number

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from cancellation import CancellationTokenRegistration, CancellationTokenSource, FakeTimeProvider, ObjectDisposedError
+from cancellation.tree import Link
 
 
 class Model:
@@ -187,7 +188,14 @@ class Cancellation(RuleBasedStateMachine):
             assert token.origin == (model.origin.token if model.origin else None)
             assert model.disposed or model.source.token is token
             children = sum(isinstance(e, Model) for e in model.entries)
-            assert sum(hasattr(e, "child") for e in token._callbacks) == children
+            assert sum(isinstance(e, Link) for e in token._callbacks) == children
+            if not (token._plain or token.is_cancellation_requested or model.disposed):
+                idle = [held for e, held in token._callbacks.items() if isinstance(e, Link) and held is None]
+                assert token._idle == len(idle)
+                for link, holds_parent in token._links.items() if token._links else ():
+                    if (parent := link.parent()) is not None and link in parent._callbacks:
+                        assert parent._callbacks[link] is (token if token._is_listened_on() else None)
+                        assert (holds_parent is None) is token._is_listened_on()
 
 
 TestCancellation = Cancellation.TestCase

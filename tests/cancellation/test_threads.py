@@ -263,7 +263,7 @@ def test_listening_races_on_one_linked_token_keep_the_count_right() -> None:
             child.token.register(int).unregister()
 
     race(register, register, register, rounds=30)
-    assert child.token._listeners == 0
+    assert not child.token._is_listened_on()
     assert list(parent.token._callbacks.values()) == [None]
 
 
@@ -412,7 +412,7 @@ def test_a_signal_handler_that_cancels_while_the_token_is_made_is_heard() -> Non
         tokens: list[CancellationToken] = []
         return lambda: tokens.append(source.token), source.cancel, check
 
-    assert at_every_point(make) > 2
+    assert at_every_point(make) >= 2
 
 
 def test_the_deadline_that_a_signal_handler_sets_amid_another_is_not_lost_and_can_be_disarmed() -> None:

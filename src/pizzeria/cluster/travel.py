@@ -123,7 +123,7 @@ def _leave(name: str, parent: CancellationTokenSource) -> None:
 def _source_of(token: CancellationToken) -> CancellationTokenSource:
     """What cancels it, or puts it away. Made when needed: a source that was kept would keep its token."""
     source = CancellationTokenSource()
-    source._made = token
+    source._token = token
     return source
 
 
