@@ -11,7 +11,7 @@ from cancellation.clock import FakeTimeProvider, TimeProvider, Timer
 from cancellation.errors import ObjectDisposedError, OperationCanceledError
 from cancellation.source import CancellationTokenSource
 from cancellation.token import CancellationToken, CancellationTokenRegistration
-from cancellation.waiting import cancel_scope, delay, run_until_canceled
+from cancellation.waiting import cancel_scope, delay, run_until_canceled, until_canceled
 
 __all__ = [
     "CancellationToken",
@@ -25,4 +25,5 @@ __all__ = [
     "cancel_scope",
     "delay",
     "run_until_canceled",
+    "until_canceled",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from cancellation.clock import TimeProvider, check_time_provider, to_seconds
 from cancellation.errors import OperationCanceledError
 from cancellation.token import CancellationToken
-from cancellation.wakeups import finish, wake_on
+from cancellation.wakeups import finish, running_loop, wake_on
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,7 +44,7 @@ async def delay(
     if due == 0:
         await asyncio.sleep(0)
         return
-    loop = asyncio.get_running_loop()
+    loop = running_loop("delay")
     future: asyncio.Future[bool] = loop.create_future()
     canceled = partial(_finish_if_canceled, token, future)
     _wake_when_canceled(token, canceled, loop)
@@ -68,66 +68,55 @@ def _finish_if_canceled(token: CancellationToken, future: asyncio.Future[bool]) 
 
 
 async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) -> T:
-    """The result of `awaitable`; or, if `token` is cancelled first, cancel it and raise `OperationCanceledError`.
+    """The result of `awaitable`; or, if `token` is cancelled first, stop it and raise `OperationCanceledError`.
 
-    The error comes when the awaitable has ended, its cleanup included. If it ends otherwise all the same, with a
-    result or an error of its own, that is what comes out. A token cancelled before never starts it. A cancel of
-    the calling task passes through to the awaitable and stays an `asyncio.CancelledError`.
+        page = await run_until_canceled(client.get(url), token)      # a call that takes no token of its own
+
+    It runs in the task that calls, under a `cancel_scope`: what it sets in context variables stays set, and a
+    context that it enters can be left outside. The error comes when it has ended, its cleanup included. If it ends
+    otherwise all the same, with a result or an error of its own, that is what comes out. A token cancelled before
+    never starts it. A real cancel of the calling task wins, and stays an `asyncio.CancelledError`.
+
+    A future or task is cancelled itself, for all that await it; one that has finished gives its result, even under
+    a cancelled token. .NET's WaitAsync leaves the work running: for that give it `asyncio.shield(work)`.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.tasks.task.waitasync
     """
     import asyncio
 
     _check_token(token)
-    if token._canceled and not asyncio.isfuture(awaitable):
-        if isinstance(awaitable, Coroutine):
-            awaitable.close()  # or Python warns that it was never awaited
-        raise OperationCanceledError(None, token)
-    task = asyncio.ensure_future(awaitable)
-    caller = asyncio.current_task()
-    canceled_before = caller.cancelling() if caller else 0
-    stop = partial(_cancel_if_canceled, token, task)
-    _wake_when_canceled(token, stop, asyncio.get_running_loop())
+    running_loop("run_until_canceled")
+    task = asyncio.current_task()
     try:
-        return await task
-    except asyncio.CancelledError:
-        if not token._canceled or (caller and caller.cancelling() > canceled_before):
-            raise
-        raise OperationCanceledError(None, token)  # noqa: B904  (the cause is the reason; the context shows where)
+        if task is None:  # a coroutine that is driven by hand
+            return await asyncio.ensure_future(run_until_canceled(awaitable, token))
+        if not token._canceled:
+            async with cancel_scope(token):
+                return await awaitable
+        if not asyncio.isfuture(awaitable):
+            if isinstance(awaitable, Coroutine):
+                awaitable.close()  # or Python warns that it was never awaited
+            raise OperationCanceledError(None, token)
+        canceled_before = task.cancelling()
+        awaitable.cancel()  # which does nothing to a finished one
+        try:
+            result: T = await awaitable
+            return result
+        except asyncio.CancelledError:
+            if task.cancelling() > canceled_before:
+                raise
+            raise OperationCanceledError(None, token)  # noqa: B904  (the cause is the reason; the context shows where)
     finally:
-        token._remove_waiter(stop)
-        del awaitable, task, stop, caller  # a traceback keeps this frame, which must not keep the error
-
-
-def _cancel_if_canceled(token: CancellationToken, task: asyncio.Future[T]) -> None:
-    if token._canceled:  # else the source was disposed
-        _cancel_between_steps(task, task.cancel)
-
-
-def _cancel_between_steps(task: asyncio.Future[T], cancel: Callable[[], object]) -> None:
-    # The cancel may come from within the task itself, and a task that is cancelled while it runs keeps the request:
-    # it would spoil its result, or hit what it awaits after the block that was meant.
-    import asyncio
-
-    if task.done():
-        return
-    if isinstance(task, asyncio.Task):
-        coroutine = task.get_coro()  # Python 3.11 wraps other awaitables in a generator
-        running = getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False)
-    else:  # a `gather`, say, and any task may be a part of it
-        running = asyncio.current_task() is not None
-    if running:
-        task.get_loop().call_soon(cancel)
-    else:
-        cancel()
+        del awaitable  # a traceback keeps this frame, which must not keep the error
 
 
 class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as a verb)
     """`async with cancel_scope(token):` — the block is stopped at its next await once `token` is cancelled.
 
-    `OperationCanceledError` comes out of the block when its own cleanup is done. It works like
-    `asyncio.timeout`, and nests with it and with task groups either way round; a real cancel of the task wins.
-    A block that ends without another await ends well. Only in the task that runs the block; enter it once.
+    `OperationCanceledError` comes out of the block when its own cleanup is done; on a token cancelled before, at
+    once, and the block does not begin. It works like `asyncio.timeout`, and nests with it and with task groups
+    either way round; a real cancel of the task wins. A block that ends without another await ends well. Only in the
+    task that runs the block; enter it once. Do not `yield` inside it: who takes the item would be stopped, not you.
 
     .NET has no such block: there every call takes the token. In Python it reaches code that takes none.
     """
@@ -136,27 +125,39 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         _check_token(token)
         self._token = token
         self._task: asyncio.Task[Any] | None = None
+        self._entered = False
         self._interrupted = False
+        self._patience = 2  # how often to come again later, at most
+
+    def __repr__(self) -> str:
+        state = "in use" if self._task is not None else "left" if self._entered else "not entered"
+        return f"<cancel_scope {state}, {self._token!r}>"
 
     async def __aenter__(self) -> Self:
         import asyncio
 
-        if self._task is not None or self._interrupted:
+        if self._entered:
             raise RuntimeError("this cancel_scope has been entered before; make a new one for each block")
-        self._task = asyncio.current_task()
-        if self._task is None:
+        loop = running_loop("cancel_scope")
+        task = asyncio.current_task()
+        if task is None:
             raise RuntimeError("cancel_scope works only inside a task")
-        self._canceled_before = self._task.cancelling()
-        _wake_when_canceled(self._token, self._stop, asyncio.get_running_loop())
+        self._token.throw_if_cancellation_requested()
+        self._entered, self._task = True, task
+        self._canceled_before = task.cancelling()
+        _wake_when_canceled(self._token, self._stop, loop)
         return self
 
     def _stop(self) -> None:
-        if self._token._canceled and self._task is not None:  # else the source was disposed; or the block left
-            _cancel_between_steps(self._task, self._interrupt)
-
-    def _interrupt(self) -> None:
-        if self._task is not None:
-            self._interrupted = self._task.cancel()
+        task = self._task
+        if not self._token._canceled or task is None:  # the source was disposed; or the block left
+            return
+        if self._patience and not _is_between_steps(task):
+            self._patience -= 1
+            loop = task.get_loop()
+            loop.call_soon(loop.call_soon, self._stop)  # two turns: a `gather` has its result one after its last part
+        else:
+            self._interrupted = task.cancel()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         import asyncio
@@ -166,6 +167,60 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         self._token._remove_waiter(self._stop)
         if self._interrupted and task.uncancel() <= self._canceled_before and kind is asyncio.CancelledError:
             raise OperationCanceledError(None, self._token)
+
+
+async def _until_canceled(stream: AsyncIterable[T], token: CancellationToken) -> AsyncGenerator[T, None]:
+    iterator = aiter(stream)
+    try:
+        while True:
+            token.throw_if_cancellation_requested()
+            try:
+                item = await run_until_canceled(anext(iterator), token)
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        if (close := getattr(iterator, "aclose", None)) is not None:
+            await close()
+
+
+def until_canceled(stream: AsyncIterable[T], token: CancellationToken) -> AsyncGenerator[T, None]:
+    """The items of `stream`, until `token` is cancelled: then `OperationCanceledError`, also while the next is awaited.
+
+        async for word in until_canceled(model.answer(question), token):
+            print(word)
+
+    The stream is closed first, if it has `aclose`, as an async generator does; so it is when the items are at an end,
+    and when this generator is closed (leave a loop early under `contextlib.aclosing`). A token cancelled before
+    takes no item. Only in asyncio. `TypeError` for what is no token, or no async iterable.
+
+    .NET: https://learn.microsoft.com/dotnet/api/system.threading.tasks.taskasyncenumerableextensions.withcancellation
+    """
+    _check_token(token)
+    if not isinstance(stream, AsyncIterable):
+        raise TypeError(f"stream must be an async iterable, not {stream!r}")
+    return _until_canceled(stream, token)
+
+
+def _is_between_steps(task: asyncio.Task[Any]) -> bool:
+    """Whether a cancel of `task` can only hit the await that it is in, and costs nobody a result.
+
+    The cancel may come from within the task, or from one that it awaits: a task that is cancelled while it runs keeps
+    the request, and it hits what is awaited after the block. And a task may have been handed a result, and only wait
+    for its turn: cancelled now, it would lose it (https://github.com/python/cpython/issues/86296).
+    """
+    import asyncio
+
+    awaited: asyncio.Future[Any] | None = task
+    while isinstance(awaited, asyncio.Task):
+        coroutine = awaited.get_coro()  # Python 3.11 wraps other awaitables in a generator
+        if getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False):
+            return False
+        awaited = getattr(awaited, "_fut_waiter", None)
+        if awaited is not None and awaited.done() and not awaited.cancelled():
+            return False
+    # Another future (of a `gather`, say) hands the cancel on, perhaps to the task that runs now.
+    return awaited is None or type(awaited) is asyncio.Future or asyncio.current_task() is None
 
 
 def _wake_when_canceled(token: CancellationToken, wake: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
