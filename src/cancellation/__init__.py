@@ -7,9 +7,11 @@
 Standard library only. Start reading in `source` (the button), then `token` (the other end).
 """
 
+from cancellation.cleanup import run_to_end
 from cancellation.clock import FakeTimeProvider, TimeProvider, Timer
 from cancellation.errors import ObjectDisposedError, OperationCanceledError
 from cancellation.source import CancellationTokenSource
+from cancellation.threads import to_thread
 from cancellation.token import CancellationToken, CancellationTokenRegistration
 from cancellation.waiting import cancel_scope, delay, run_until_canceled, until_canceled
 
@@ -24,6 +26,8 @@ __all__ = [
     "Timer",
     "cancel_scope",
     "delay",
+    "run_to_end",
     "run_until_canceled",
+    "to_thread",
     "until_canceled",
 ]

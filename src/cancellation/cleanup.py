@@ -1,0 +1,75 @@
+"""Cleanup that a second cancel does not cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import TypeVar
+
+from cancellation.clock import to_seconds
+from cancellation.wakeups import running_loop
+
+T = TypeVar("T")
+
+
+async def run_to_end(awaitable: Awaitable[T], within: float | timedelta | None = None) -> T:
+    """Await a piece of cleanup to its end, whatever cancels the waiting task meanwhile. Its result.
+
+        try:
+            await cook(token)
+        except BaseException:
+            await run_to_end(bank.refund(order), within=10)
+            raise
+
+    `asyncio.shield` protects the work but not the wait: after a cancel the refund goes on with nobody to wait for it,
+    and dies with the program. Here a cancel of the waiting task (a second click, `asyncio.timeout`, a task group
+    whose sibling failed, the end of `asyncio.run`) waits until the work is done, and then comes, as the usual
+    `CancelledError`. An error of the work comes out as it is; with a cancel to come, it is that one's `__cause__`.
+
+    `within`: seconds after which the work is cancelled itself; `TimeoutError` when it has ended. None: no bound.
+    `TypeError` or `ValueError` for what is no time. The work runs in a task of its own, that `asyncio.all_tasks` does
+    not list, with a copy of the context variables: what it sets there is lost. Only in asyncio.
+
+    Kotlin: https://kotlinlang.org/api/kotlinx.coroutines/kotlinx-coroutines-core/kotlinx.coroutines/-non-cancellable/
+    """
+    import asyncio
+
+    seconds = None if within is None else to_seconds(within, "within")
+    loop = running_loop("run_to_end")
+
+    # Not loop.create_task: an eager task would begin within this one, and be cancelled with it.
+    work = asyncio.Task(_result_of(awaitable), loop=loop)
+    # The end of asyncio.run cancels all tasks that are listed, the work as well as the wait.
+    # https://docs.python.org/3/library/asyncio-extending.html#task-lifetime-support
+    asyncio.tasks._unregister_task(work)
+    end = None if seconds is None else loop.time() + seconds
+    too_late = False
+    canceled: asyncio.CancelledError | None = None
+    failure: BaseException | None = None
+    try:
+        while not work.done():
+            try:
+                await asyncio.wait([work], timeout=None if end is None or too_late else max(0, end - loop.time()))
+            except asyncio.CancelledError as error:
+                canceled = canceled or error
+            else:
+                if not work.done():
+                    too_late = True
+                    work.cancel()
+        try:
+            result = work.result()
+        except BaseException as error:
+            failure = error
+        if too_late and isinstance(failure, asyncio.CancelledError):
+            failure = TimeoutError(f"the work had not ended within {seconds:g} s, and was cancelled")
+        if canceled is not None:
+            raise canceled from failure
+        if failure is not None:
+            raise failure
+        return result
+    finally:
+        del awaitable, work, canceled, failure  # a traceback keeps this frame, which must not keep the error
+
+
+async def _result_of(awaitable: Awaitable[T]) -> T:
+    return await awaitable

@@ -1,0 +1,75 @@
+"""Blocking work on a thread, that a cancel of the waiting task reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+
+from cancellation.errors import OperationCanceledError
+from cancellation.source import CancellationTokenSource
+from cancellation.token import CancellationToken
+from cancellation.wakeups import running_loop
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+async def to_thread(
+    function: Callable[[*Ts, CancellationToken], T], *args: *Ts, token: CancellationToken = CancellationToken.none
+) -> T:
+    """Run `function(*args, token)` on a thread, and await its result: `asyncio.to_thread`, with a token that works.
+
+        async def polish(glasses, token):
+            return await to_thread(rub_all, glasses, token=token)      # def rub_all(glasses, token): ...
+
+    The function gets a token that is linked to `token`, as its last argument; it looks at it, or waits on it. A
+    cancel of the waiting task cancels that token, too, with a reason that says so, and the `CancelledError` comes out
+    when the thread has ended. After `asyncio.to_thread` the thread works on, and nobody hears of it any more.
+
+    The error of the function comes out as it is; with a cancel of the task, that one's `__cause__`. What was cancelled
+    before a thread was free never begins. Context variables are seen as by `asyncio.to_thread`. Only in asyncio.
+
+    .NET: https://learn.microsoft.com/dotnet/api/system.threading.tasks.task.run
+    """
+    import asyncio
+    from concurrent.futures import Future
+
+    if not isinstance(token, CancellationToken):
+        raise TypeError(f"token must be a CancellationToken, not {token!r}")
+    loop = running_loop("to_thread")
+    token.throw_if_cancellation_requested()
+    job: Future[T] = Future()
+    source = CancellationTokenSource.create_linked_token_source(token)
+    canceled: asyncio.CancelledError | None = None
+    try:
+        with source, source.token.register(job.cancel):  # which does nothing once the thread has begun
+            call = partial(copy_context().run, function, *args, source.token)
+            loop.run_in_executor(None, _run, job, call)
+            end = asyncio.wrap_future(job)
+            while not end.done():
+                try:
+                    await asyncio.wait([end])
+                except asyncio.CancelledError as error:
+                    canceled = canceled or error
+                    source.cancel("the task that waits for the thread was cancelled")
+        if canceled is not None:
+            raise canceled from (None if end.cancelled() else end.exception())
+        if end.cancelled():
+            raise OperationCanceledError(None, token)
+        return end.result()
+    finally:
+        del job, call, end, canceled  # a traceback keeps this frame, which must not keep the error
+
+
+def _run(job: Future[T], call: Callable[[], T]) -> None:
+    if job.set_running_or_notify_cancel():  # else it was cancelled before a thread was free
+        try:
+            job.set_result(call())
+        except BaseException as error:
+            job.set_exception(error)
