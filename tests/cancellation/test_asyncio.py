@@ -27,7 +27,10 @@ from cancellation import (
     OperationCanceledError,
     cancel_scope,
     delay,
+    run_to_end,
     run_until_canceled,
+    to_thread,
+    until_canceled,
 )
 
 none = CancellationToken.none
@@ -1025,3 +1028,31 @@ def test_the_error_of_a_cancel_async_that_nobody_awaited_leaves_no_cycle(monkeyp
         assert marks[0]() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda token: token.wait_async(),
+        lambda token: delay(1, token),
+        lambda token: run_until_canceled(asyncio.sleep(0), token),
+        lambda token: cancel_scope(token).__aenter__(),
+        lambda token: anext(until_canceled(Stream(), token)),
+        lambda token: run_to_end(asyncio.sleep(0)),
+        lambda token: to_thread(print, token=token),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_where_no_asyncio_loop_runs_as_under_trio_the_error_says_so(begin: Callable[[CancellationToken], Any]) -> None:
+    waiting = begin(CancellationTokenSource().token).__await__()
+    with pytest.raises(RuntimeError, match=r"needs a running asyncio event loop.*In a thread use token\.wait\(\)"):
+        next(waiting)
+
+
+class Stream:
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> int:
+        return 1
