@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from datetime import timedelta
 from typing import TypeVar
 
@@ -34,9 +34,13 @@ async def run_to_end(awaitable: Awaitable[T], within: float | timedelta | None =
     """
     import asyncio
 
-    seconds = None if within is None else to_seconds(within, "within")
-    loop = running_loop("run_to_end")
-
+    try:
+        seconds = None if within is None else to_seconds(within, "within")
+        loop = running_loop("run_to_end")
+    except BaseException:
+        if isinstance(awaitable, Coroutine):
+            awaitable.close()  # or Python warns of one that was never started
+        raise
     # Not loop.create_task: an eager task would begin within this one, and be cancelled with it.
     work = asyncio.Task(_result_of(awaitable), loop=loop)
     # The end of asyncio.run cancels all tasks that are listed, the work as well as the wait.

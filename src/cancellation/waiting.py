@@ -84,18 +84,17 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
     """
     import asyncio
 
-    _check_token(token)
-    running_loop("run_until_canceled")
-    task = asyncio.current_task()
     try:
+        _check_token(token)
+        running_loop("run_until_canceled")
+        task = asyncio.current_task()
         if task is None:  # a coroutine that is driven by hand
-            return await asyncio.ensure_future(run_until_canceled(awaitable, token))
+            awaitable = asyncio.ensure_future(run_until_canceled(awaitable, token))
+            return await awaitable
         if not token._canceled:
             async with cancel_scope(token):
                 return await awaitable
         if not asyncio.isfuture(awaitable):
-            if isinstance(awaitable, Coroutine):
-                awaitable.close()  # or Python warns that it was never awaited
             raise OperationCanceledError(None, token)
         canceled_before = task.cancelling()
         awaitable.cancel()  # which does nothing to a finished one
@@ -107,6 +106,8 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
                 raise
             raise OperationCanceledError(None, token)  # noqa: B904  (the cause is the reason; the context shows where)
     finally:
+        if isinstance(awaitable, Coroutine):
+            awaitable.close()  # or Python warns of one that was never started
         del awaitable  # a traceback keeps this frame, which must not keep the error
 
 

@@ -326,6 +326,8 @@ async def test_a_token_must_be_one() -> None:
         with pytest.raises(TypeError, match="token must be a CancellationToken, not"):
             await run_until_canceled(future, bad)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="token must be a CancellationToken, not"):
+            await run_until_canceled(answer(), bad)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="token must be a CancellationToken, not"):
             cancel_scope(bad)  # type: ignore[arg-type]
 
 
@@ -1042,8 +1044,6 @@ def test_the_error_of_a_cancel_async_that_nobody_awaited_leaves_no_cycle(monkeyp
         lambda token: to_thread(print, token=token),
     ],
 )
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_where_no_asyncio_loop_runs_as_under_trio_the_error_says_so(begin: Callable[[CancellationToken], Any]) -> None:
     waiting = begin(CancellationTokenSource().token).__await__()
     with pytest.raises(RuntimeError, match=r"needs a running asyncio event loop.*In a thread use token\.wait\(\)"):
