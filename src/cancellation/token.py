@@ -140,7 +140,7 @@ class CancellationToken:
         seconds = -1.0 if timeout is None else min(to_seconds(timeout, "timeout"), TIMEOUT_MAX)
         if not self._canceled:
             self._raise_if_disposed()
-            if not HAS_THREADS:
+            if seconds and not HAS_THREADS:
                 raise RuntimeError("wait would block the only thread there is, for ever: use await token.wait_async()")
             blocked = Lock()
             blocked.acquire()
