@@ -8,20 +8,24 @@ import gc
 import io
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import weakref
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import cantok
 import pytest
+from token_helpers import PATIENCE, Worker
 
 import cancellation
-from cancellation import CancellationTokenSource, OperationCanceledError, cancel_scope
+from cancellation import CancellationTokenSource, OperationCanceledError, TimeProvider, cancel_scope, clock
 
 README = (Path(cancellation.__file__).parent / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -68,9 +72,209 @@ def test_code_in_the_readme_does_what_its_comments_say(number: int) -> None:
     assert out.getvalue().splitlines() == said
 
 
-def test_there_are_code_blocks_of_about_ten_lines() -> None:
-    assert len(CODE) == 3
-    assert all(len(block.splitlines()) <= 20 for block in CODE)
+def test_each_code_block_is_short_and_shows_a_result() -> None:
+    for block in CODE:
+        assert len([line for line in block.splitlines() if line]) <= 20, block
+        assert re.search(r"print\(.*?\) +# |^ *assert ", block, re.MULTILINE), block
+
+
+@pytest.mark.parametrize("name", ["delay", "until_canceled", "run_to_end", "to_thread", "wait_async", "advance_async"])
+def test_the_readme_shows_each_function_at_work(name: str) -> None:
+    assert any(re.search(rf"\b{name}\(", block) for block in CODE)
+
+
+@pytest.mark.parametrize("name", cancellation.__all__)
+def test_the_readme_mentions_every_public_name(name: str) -> None:
+    assert re.search(rf"\b{name}\b", README)
+
+
+# What the README says of callbacks, and of where the token runs, and no other test shows.
+
+
+def test_a_callback_that_belongs_on_a_loop_runs_there_and_must_be_taken_back_before_the_loop_closes() -> None:
+    async def main() -> None:
+        loop, ran_on = asyncio.get_running_loop(), loop_thread()
+        with source.token.register(loop.call_soon_threadsafe, lambda: ran_on.set_result(threading.get_ident())):
+            await asyncio.to_thread(source.cancel)
+            assert await asyncio.wait_for(ran_on, PATIENCE) == threading.get_ident()
+
+    def loop_thread() -> asyncio.Future[int]:
+        return asyncio.get_running_loop().create_future()
+
+    source = CancellationTokenSource()
+    asyncio.run(main())
+
+    loop, late = asyncio.new_event_loop(), CancellationTokenSource()
+    late.token.register(loop.call_soon_threadsafe, print)
+    loop.close()
+    with pytest.raises(ExceptionGroup, match="Event loop is closed"):
+        late.cancel()
+
+
+def test_a_thread_that_blocks_on_a_socket_is_woken_by_shutdown() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, CancellationTokenSource() as source:
+        reader = Worker(lambda: ours.recv(1))
+        source.token.register(ours.shutdown, socket.SHUT_RDWR)
+        source.cancel()
+        assert reader.result() == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the README says so of Linux")
+def test_a_thread_that_blocks_on_a_socket_is_not_woken_by_close() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, CancellationTokenSource() as source:
+        reader = Worker(lambda: ours.recv(1))
+        sleeping = Path(f"/proc/self/task/{reader.native_id}/stat")
+        while ") S " not in sleeping.read_text():  # until it waits in recv
+            time.sleep(0.001)
+        source.token.register(ours.close)
+        source.cancel()
+        theirs.send(b"!")  # closed and cancelled, it goes on to read
+        assert reader.result() == b"!"
+
+
+def test_a_yield_inside_a_scope_lets_the_cancel_hit_who_takes_the_item() -> None:
+    async def items() -> AsyncIterator[int]:
+        async with cancel_scope(source.token):
+            yield 1
+
+    async def take() -> None:
+        async with contextlib.aclosing(items()) as stream:  # type: ignore[type-var]
+            async for _ in stream:
+                asyncio.get_running_loop().call_soon(source.cancel)
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.sleep(PATIENCE)
+
+    source = CancellationTokenSource()
+    asyncio.run(take())
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+def test_a_cancel_with_the_error_that_is_being_handled_makes_a_cycle_unless_its_traceback_is_taken_off(
+    stripped: bool,
+) -> None:
+    def fail() -> weakref.ref[CancellationTokenSource]:
+        source = CancellationTokenSource()
+        try:
+            raise ValueError("the oven is cold")
+        except ValueError as error:
+            source.cancel(error.with_traceback(None) if stripped else error)
+        return weakref.ref(source)
+
+    gc.collect()
+    gc.disable()
+    try:
+        source = fail()
+        assert (source() is None) is stripped
+    finally:
+        gc.enable()
+    gc.collect()
+    assert source() is None
+
+
+def test_a_timer_of_ones_own_needs_dispose_alone() -> None:
+    class Mine:
+        def dispose(self) -> None:
+            disposed.append(self)
+
+    class MyClock(TimeProvider):
+        def create_timer(self, callback: Any, delay: float) -> Any:
+            callbacks.append(callback)
+            return Mine()
+
+    disposed, callbacks = list[Mine](), list[Any]()
+    source = CancellationTokenSource(5, time_provider=MyClock())
+    source.cancel_after(6)
+    assert len(disposed) == 1  # the first timer
+    source.token.register(lambda: 1 / 0)
+    with pytest.raises(ExceptionGroup, match="division by zero"):  # for the clock to report
+        callbacks.pop()()
+    assert isinstance(source.token.reason, TimeoutError)
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(clock, "_alarm", clock._Alarm())
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_without_threads_a_deadline_rides_on_the_running_loop_and_ends_with_it() -> None:
+    async def set_deadlines() -> CancellationTokenSource:
+        assert await CancellationTokenSource(0.01).token.wait_async(PATIENCE)
+        return CancellationTokenSource(0.01)
+
+    async def wait(source: CancellationTokenSource) -> bool:
+        return await source.token.wait_async(0.05)
+
+    lost = asyncio.run(set_deadlines())
+    assert not asyncio.run(wait(lost))
+    with pytest.raises(RuntimeError, match="needs a thread of its own or, where there is none, a running event loop"):
+        CancellationTokenSource(0.01)
+
+
+def test_without_threads_wait_says_what_to_do_instead_of_hanging(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancellation.token, "HAS_THREADS", False)
+    with pytest.raises(RuntimeError, match=r"use await token\.wait_async\(\)"):
+        CancellationTokenSource().token.wait()
+
+
+SUBINTERPRETER = """
+import _interpreters
+problem = _interpreters.exec(_interpreters.create(), '''if True:
+    import asyncio
+    from cancellation import CancellationTokenSource
+
+    async def main():
+        return await CancellationTokenSource(0.01).token.wait_async(20)
+
+    assert asyncio.run(main())
+    try:
+        CancellationTokenSource(0.01)
+    except RuntimeError as error:
+        assert "Set it within a coroutine" in str(error), error
+    else:
+        raise AssertionError("no error")
+''')
+print("done" if problem is None else problem.formatted)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="Python's module for subinterpreters is new in 3.13")
+def test_in_an_isolated_subinterpreter_deadlines_ride_on_the_running_loop() -> None:
+    assert run_python(SUBINTERPRETER) == "done"
+
+
+def test_a_signal_handler_may_set_a_deadline_when_the_clock_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: threading.Thread) -> None:
+        raise AssertionError("a thread was started in a signal handler")
+
+    assert CancellationTokenSource(0.001).token.wait(PATIENCE)  # the first deadline starts the clock's thread
+    source = CancellationTokenSource()
+    before = signal.signal(signal.SIGINT, lambda *_: source.cancel_after(0.01))
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert source.token.wait(PATIENCE)
+
+
+def test_in_a_signal_handler_a_callback_cannot_have_a_lock_that_the_interrupted_code_holds() -> None:
+    source, lock, had = CancellationTokenSource(), threading.Lock(), list[bool]()
+    source.token.register(lambda: had.append(lock.acquire(blocking=False)))
+    before = signal.signal(signal.SIGINT, lambda *_: source.cancel() and None)
+    try:
+        with lock:
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert had == [False]
 
 
 # The table of facts. Of ourselves nearly every test here is a proof; these are about the others.
