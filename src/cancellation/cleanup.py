@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def run_to_end(awaitable: Awaitable[T], within: float | timedelta | None = None) -> T:
-    """Await a piece of cleanup to its end, whatever cancels the waiting task meanwhile. Its result.
+    """Await a piece of cleanup to its end, even if the waiting task is cancelled meanwhile. Returns its result.
 
         try:
             await cook(token)
@@ -21,14 +21,16 @@ async def run_to_end(awaitable: Awaitable[T], within: float | timedelta | None =
             await run_to_end(bank.refund(order), within=10)
             raise
 
-    `asyncio.shield` protects the work but not the wait: after a cancel the refund goes on with nobody to wait for it,
-    and dies with the program. Here a cancel of the waiting task (a second click, `asyncio.timeout`, a task group
-    whose sibling failed, the end of `asyncio.run`) waits until the work is done, and then comes, as the usual
-    `CancelledError`. An error of the work comes out as it is; with a cancel to come, it is that one's `__cause__`.
+    `asyncio.shield` protects the work but not the wait: after a cancel the refund goes on alone, and dies with the
+    program. Here the task goes on waiting. Its cancel (a second click, `asyncio.timeout`, a task group whose sibling
+    failed, the end of `asyncio.run`) is raised when the work has ended, as the usual `CancelledError`. If the work
+    fails, its error comes out. If the task was cancelled, too, that error is the `__cause__` of the `CancelledError`.
 
-    `within`: seconds after which the work is cancelled itself; `TimeoutError` when it has ended. None: no bound.
-    `TypeError` or `ValueError` for what is no time. The work runs in a task of its own, that `asyncio.all_tasks` does
-    not list, with a copy of the context variables: what it sets there is lost. Only in asyncio.
+    `within` (seconds or a `timedelta`): after that time the work is cancelled, and when it has ended, `TimeoutError` is
+    raised. None means no limit. `TypeError` or `ValueError` for a value that is not a time.
+
+    The work runs in a task of its own, which `asyncio.all_tasks` does not list. It sees a copy of the context
+    variables, so what it sets there is lost. `RuntimeError` where no asyncio loop runs.
 
     Kotlin: https://kotlinlang.org/api/kotlinx.coroutines/kotlinx-coroutines-core/kotlinx.coroutines/-non-cancellable/
     """

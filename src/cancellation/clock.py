@@ -40,10 +40,14 @@ _REST = 100  # turns of the loop, between two timers of `advance_async`
 
 
 class Timer:
-    """One call, due at one time: what `TimeProvider.create_timer` returns. Afterwards it holds on to nothing.
+    """One call that is due at one time: what `TimeProvider.create_timer` returns.
 
-    A clock of your own may return this, or anything with a `dispose()` like this one's: it never calls back after
-    it, may come more than once, before or after the call, and from any thread, signal handler or `__del__`.
+    A clock of your own may return this, or any object whose `dispose()` keeps the same promises. After `dispose` the
+    timer does not fire; a call that has already begun may go on. `dispose` may be called more than once, before or
+    after the timer has fired, and from any thread, signal handler or `__del__`. A timer that is over drops its
+    callback, because that may keep a token alive.
+
+    `due` is a time on the clock that made the timer, in that clock's unit. The clock calls `fire` then.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.itimer
     """
@@ -55,12 +59,12 @@ class Timer:
         self.due = due
 
     def dispose(self) -> None:
-        """Never call back; harmless if it has done so already."""
+        """Keep it from firing. Harmless if it has fired already."""
         self.callback = None
 
     def fire(self) -> list[BaseException]:
-        """Call back, for the clock that it belongs to. The callback's error, if any."""
-        # The error is returned, not raised: whoever collects errors must not be a frame of their tracebacks.
+        """Call the callback, unless disposed. For the clock that made this timer. Returns the error, if any."""
+        # The error is returned, not raised: the code that collects errors must not be a frame in their tracebacks.
         try:
             if (callback := self.callback) is not None:
                 callback()
@@ -78,7 +82,7 @@ class _Timers:
         self._lock = threading.RLock()
         self._heap: list[tuple[float, int, Timer]] = []
         self._firing: Timer | None = None
-        self._order = itertools.count()  # timers due together fire in the order of their making
+        self._order = itertools.count()  # timers due together fire in the order in which they were made
         self._sweep_at = 1000
 
     def add(self, timer: Timer) -> bool:
@@ -112,13 +116,17 @@ class _Timers:
 
 
 class TimeProvider:
-    """A clock with timers. `TimeProvider.system` is the real one; subclass it to bring your own.
+    """A clock with timers. `TimeProvider.system` is the real one.
 
     The system's timers all share one daemon thread, which starts with the first timer. Their callbacks run
     on it; an error in one goes to `threading.excepthook` and harms no other timer. Thread-safe.
 
-    Where no such thread can be had (in a browser, in an isolated subinterpreter) a timer rides on the event loop
-    that is running: it fires while that waits at an `await`. `RuntimeError` where none is running.
+    Where Python cannot start such a thread (in a browser, in an isolated subinterpreter), a timer rides on the running
+    event loop: it fires while your coroutine waits at an `await`, and is lost when that loop ends. `RuntimeError` where
+    no loop is running.
+
+    To bring a clock of your own, subclass this and override `create_timer`, and `get_timestamp` for code that reads the
+    time. `Timer` says what `create_timer` has to return.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.timeprovider
     """
@@ -126,7 +134,7 @@ class TimeProvider:
     system: ClassVar[TimeProvider]
 
     get_timestamp = staticmethod(time.monotonic)
-    """Seconds on a clock that never goes back; only differences mean anything."""
+    """Seconds on a clock that never goes back. Only the difference of two values means anything."""
 
     def create_timer(self, callback: Callable[[], object], delay: float) -> Timer:
         """Call `callback()` once, `delay` seconds from now, on another thread; never before this returns."""
@@ -144,7 +152,7 @@ class FakeTimeProvider(TimeProvider):
     def __init__(self) -> None:
         # In whole nanoseconds: ten times 0.1 seconds is a second.
         self._now = 0
-        self._until = 0  # where the calls of `advance` lead, those of other threads too
+        self._until = 0  # the time that all calls of `advance`, on any thread, lead to
         self._advancing: set[int] = set()  # threads
         self._timers = _Timers()
 
@@ -161,7 +169,7 @@ class FakeTimeProvider(TimeProvider):
         """Move the time on; the timers that come due fire here, on this thread, each at its own instant.
 
         A callback's error comes out of `advance` when all due timers have fired: the error itself, or an
-        `ExceptionGroup` where several failed.
+        `ExceptionGroup` where several failed. `TypeError` or `ValueError` for a time that is none.
         """
         errors: list[BaseException] = []
         with self._advancing_by(seconds) as until:
@@ -170,10 +178,12 @@ class FakeTimeProvider(TimeProvider):
         raise_it(_as_one(errors))
 
     async def advance_async(self, seconds: float | timedelta) -> None:
-        """`advance`, with a rest before it and after each timer that fires, in which the loop's tasks go on.
+        """Like `advance`, but let the loop's tasks go on: before it, and after each timer that fires.
 
-        A rest is a hundred turns of the running loop: enough for a chain of a hundred tasks that wake each other.
-        So a task that sleeps again on this clock wakes again in the same call. Errors come out as from `advance`.
+        So a task that goes back to sleep on this clock wakes again in the same call. Each time the running loop makes a
+        hundred turns: enough for a chain of a hundred tasks that wake each other. Errors come out as from `advance`.
+
+        Kotlin: https://kotlinlang.org/api/kotlinx.coroutines/kotlinx-coroutines-test/
         """
         from asyncio import sleep
 
@@ -190,7 +200,7 @@ class FakeTimeProvider(TimeProvider):
 
     @contextmanager
     def _advancing_by(self, seconds: float | timedelta) -> Iterator[int]:
-        """The instant to move on to. A callback that advances does so from its own instant on."""
+        """The instant to move on to. A callback that advances the clock starts from its own instant."""
         step, thread = round(to_seconds(seconds, "seconds") * NANOSECONDS), threading.get_ident()
         within = thread in self._advancing
         with self._timers._lock:
@@ -216,12 +226,12 @@ class FakeTimeProvider(TimeProvider):
             self._now = max(self._now, int(instant))  # a callback, or another thread, may have advanced further
 
     def __del__(self) -> None:
-        for timer in self._timers.dispose():  # nobody can advance it any more; a token and its timer hold each other
+        for timer in self._timers.dispose():  # it can no longer be advanced; a token and its timer hold each other
             timer.dispose()
 
 
 def _as_one(errors: list[BaseException]) -> BaseException | None:
-    """The error of several callbacks. Empties the list: no frame that a traceback keeps must keep the errors."""
+    """The error of several callbacks. Empties the list: a frame that a traceback keeps must not keep the errors."""
     error = group(errors) if len(errors) > 1 else errors[0] if errors else None
     errors.clear()
     return error

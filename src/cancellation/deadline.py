@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Deadline:
     """A token's time limit. Only the one that the token has now can cancel it.
 
-    It is a parent of the token, and holds it as a parent does (tree.py): strongly only while somebody listens. The
-    strong reference is in the clock's hands, so that a clock that is forgotten lets go of the token.
+    It is a parent of the token, and holds it as a parent does (tree.py): strongly only while something listens. The
+    clock has the strong reference, so that a clock that is dropped lets go of the token.
     """
 
     __slots__ = ("_over", "_ring", "_seconds", "reason", "timer")

@@ -1,4 +1,4 @@
-"""The two errors of this package: "you were asked to stop", and "you use what is already put away"."""
+"""The two errors of this package: "you were asked to stop", and "you used what is already put away"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class ObjectDisposedError(RuntimeError):
-    """A disposed `CancellationTokenSource` was used, or waited for.
+    """You used a disposed `CancellationTokenSource`, or waited on its token.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.objectdisposedexception
     """
@@ -20,15 +20,15 @@ class OperationCanceledError(Exception):
     """The work was asked to stop, and did.
 
     Raise it to leave cancelled work; catch it where you know what a cancelled piece of work means. It is an
-    ordinary `Exception`, not an `asyncio.CancelledError`: task groups and timeouts take it for a result of the
-    work, never for a cancel of their own.
+    ordinary `Exception`, not an `asyncio.CancelledError`: task groups and timeouts treat it like any other error of
+    the work, never as a cancel of their own.
 
     `message`: the text; by default it says that the operation was canceled, and why.
-    `token`: whose cancellation it was; `CancellationToken.none` where no token is known.
-    `reason`: what the token's `cancel` said; one that is an exception is also the `__cause__`.
+    `token`: the token that was cancelled; `CancellationToken.none` where no token is known.
+    `reason`: what was given to `cancel`; a reason that is an exception is also the `__cause__`.
 
-    It can be copied, and pickled: then the token arrives as a constant one that just is cancelled or not, and a
-    reason that cannot be pickled as its text. `TypeError` for a message that is no text.
+    You can copy and pickle it. After pickling, its token is a constant one, cancelled or not, and a reason that cannot
+    be pickled arrives as its text. `TypeError` if `message` is not text.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.operationcanceledexception
     """
@@ -54,7 +54,10 @@ class OperationCanceledError(Exception):
 
     @property
     def origin(self) -> CancellationToken | None:
-        """The token of the source that began it; not `token` itself where the cancel came through a link."""
+        """The token of the source where the cancel began: another than `token` if it came through a link.
+
+        None if `token` is not cancelled.
+        """
         return self.token.origin
 
     def __copy__(self) -> Self:
@@ -93,7 +96,7 @@ class OperationCanceledError(Exception):
 
 
 def in_words(thing: object, words: Callable[[object], str] = str) -> str:
-    """A reason or an error for a log line. Never fails; an error without a text still has a name."""
+    """The text of a reason or an error, for a log line. Never fails; an error without a text still has a name."""
     try:
         return words(thing) or repr(thing)
     except Exception:
@@ -101,7 +104,7 @@ def in_words(thing: object, words: Callable[[object], str] = str) -> str:
 
 
 def group(errors: list[BaseException]) -> BaseExceptionGroup[BaseException]:
-    """What came out of several callbacks, as one error with .NET's text. An `ExceptionGroup` wherever it can be."""
+    """What several callbacks raised, as one error with .NET's text. An `ExceptionGroup` if all are `Exception`s."""
     # Cut: in a deep tree each group's text would hold all those below it.
     texts = " ".join(f"({e.message if isinstance(e, BaseExceptionGroup) else in_words(e)})" for e in errors[:100])
     return BaseExceptionGroup(f"One or more errors occurred. {texts}"[:400], errors)

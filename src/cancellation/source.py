@@ -1,4 +1,4 @@
-"""The source: the cancel button. Who holds it cancels; what runs gets only its token."""
+"""The source: the cancel button. The code that holds it cancels; the work gets only its token."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from cancellation.wakeups import wake_all
 class CancellationTokenSource:
     """Makes one token, and cancels it: by hand, by deadline, or because a linked token was cancelled.
 
-    `delay`: cancel after so many seconds (or a `timedelta`); 0 at once; None never. `time_provider` gives the
-    time for this and for `cancel_after`. `TypeError` or `ValueError` for a delay that is not a time.
+    `delay`: cancel after so many seconds (or a `timedelta`); 0 at once; None never. `time_provider` is the clock for
+    this and for `cancel_after`. `TypeError` or `ValueError` for a delay that is not a time.
 
-    Leaving a `with` block disposes the source; it does not cancel it. Every member is safe in any thread and in
-    signal handlers; `dispose` and `try_reset` belong to the one who made the source.
+    Leaving a `with` block disposes the source; it does not cancel it. Every member is safe in any thread, but `dispose`
+    and `try_reset` are for the code that made the source. Every member is safe in signal handlers, except where it
+    starts a thread: `cancel_async` does, and so does the first deadline of the process.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource
     """
@@ -59,10 +60,13 @@ class CancellationTokenSource:
         """Cancel: mark this token and all linked below it, wake their waiters, then run their callbacks here.
 
         True if this call did it. A second cancel returns False at once, also while the first still runs
-        callbacks; the first `reason` stays. When callbacks fail, the others run all the same, and one
-        `ExceptionGroup` with the errors in run order comes out, nested once a link; with
-        `throw_on_first_exception` the first error comes out bare and no more callbacks run.
-        `ObjectDisposedError` after `dispose`.
+        callbacks; the first `reason` stays. `ObjectDisposedError` after `dispose`.
+
+        If callbacks fail, the others still run. Then one `ExceptionGroup` is raised with the errors in the order in
+        which the callbacks ran, one group inside another for each link. With `throw_on_first_exception` the first
+        error is raised as it is, and no more callbacks run.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.cancel
         """
         token = self._token
         if token._disposed:
@@ -76,10 +80,12 @@ class CancellationTokenSource:
     def cancel_async(self, reason: object = None) -> CallbacksEnd:
         """Cancel now, run the callbacks on another thread. Await the result for their end and their errors.
 
-        Needs no running loop. The flag is set and waiters are woken when it returns. The callbacks' errors come out of
-        each await, after `dispose` an `ObjectDisposedError`; callbacks' errors that you never await go to
-        `sys.unraisablehook`. `asyncio.create_task` takes the result. Not for signal handlers, which must not start a
-        thread: `cancel` is.
+        When it returns, the flag is set and the waiters are woken. It needs no running loop. Where Python cannot start
+        a thread, the callbacks run before it returns. Do not call it in a signal handler, which must not start a
+        thread: call `cancel` there.
+
+        Each await of the result raises the callbacks' errors, or `ObjectDisposedError` after `dispose`. Errors that you
+        never await go to `sys.unraisablehook`. You can give the result to `asyncio.create_task`.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.cancelasync
         """
@@ -124,10 +130,11 @@ class CancellationTokenSource:
             self._set_deadline(None)
 
     def try_reset(self) -> bool:
-        """Make an uncancelled source as good as new: True. Drops callbacks and the deadline, keeps links and token.
+        """Make a source that was not cancelled as good as new, to use it again: drop callbacks and deadline.
 
-        False once cancelled: a cancelled token stays cancelled. Only for one who knows that nobody uses the
-        token any more. `ObjectDisposedError` after `dispose`.
+        True if that is done. False once cancelled, because a cancelled token stays cancelled. The token stays the same,
+        and so do the links: call it only when no earlier work uses the token any more. `ObjectDisposedError` after
+        `dispose`.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.tryreset
         """
@@ -191,9 +198,8 @@ class CancellationTokenSource:
     ) -> CancellationTokenSource:
         """A source that is also cancelled when one of `tokens` is, with that one's reason and origin.
 
-        Cancelling it never touches them. Dispose it, or just forget it: a parent keeps no trace of a child that
-        nobody listens on. (A deadline that is still to come keeps it until then: dispose that one.) `ValueError`
-        without tokens, `TypeError` for what is not a token.
+        Cancelling it never touches them. Dispose it, or just drop it: a parent keeps no trace of a child that nothing
+        listens on, nor does a deadline keep it. `ValueError` without tokens, `TypeError` for what is not a token.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtokensource.createlinkedtokensource
         """

@@ -1,4 +1,4 @@
-"""Blocking work on a thread, that a cancel of the waiting task reaches."""
+"""Blocking work on a thread that a cancel of the waiting task reaches."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ async def to_thread(
         async def polish(glasses, token):
             return await to_thread(rub_all, glasses, token=token)      # def rub_all(glasses, token): ...
 
-    The function gets a token that is linked to `token`, as its last argument; it looks at it, or waits on it. A
-    cancel of the waiting task cancels that token, too, with a reason that says so, and the `CancelledError` comes out
-    when the thread has ended. After `asyncio.to_thread` the thread works on, and nobody hears of it any more.
+    The last argument of the function is a token linked to `token`. The function looks at it, or waits on it. A cancel
+    of the waiting task cancels that token, too, with a reason that says so. The `CancelledError` comes out when the
+    thread has ended, whereas `asyncio.to_thread` would leave the thread at work.
 
-    The error of the function comes out as it is; with a cancel of the task, that one's `__cause__`. What was cancelled
-    before a thread was free never begins. Context variables are seen as by `asyncio.to_thread`. Only in asyncio.
+    An error of the function comes out as it is. If the task was cancelled, too, that error is the `__cause__` of the
+    `CancelledError`. On a token already cancelled, and after a cancel that comes before a thread is free, the function
+    never begins. It sees a copy of the caller's context variables, as with `asyncio.to_thread`. `RuntimeError` where no
+    asyncio loop runs.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.tasks.task.run
     """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Not so in a browser: https://pyodide.org/en/stable/usage/wasm-constraints.html
 HAS_THREADS = sys.platform != "wasi" and getattr(getattr(sys, "_emscripten_info", None), "pthreads", True)
 Ts = TypeVarTuple("Ts")
-# What a type checker makes of `register` with a coroutine function: of no use, and it says so. At runtime: TypeError.
+# To a type checker, what `register` returns for a coroutine function: not a registration. At runtime: TypeError.
 Refused = Coroutine[Any, Any, Never]
 CO_ASYNC = 0x80 | 0x200  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR; importing inspect costs more than all of this
 
@@ -69,9 +69,9 @@ class CancellationToken:
     _reason: object
     _origin: CancellationToken | None  # None: this token itself (a reference would keep it alive)
     # Callbacks and links to child tokens, oldest first. A link's value is its child while that is listened on.
-    # Whoever takes an entry out with pop or popitem, one C call each, alone decides what becomes of it.
+    # The thread that takes an entry out with pop or popitem, one C call each, alone decides what becomes of it.
     _callbacks: dict[Link | CancellationTokenRegistration, CancellationToken | None]
-    _idle: int  # how many of these are links to children that nobody listens on; not kept while it is plain
+    _idle: int  # how many of these are links to children that nothing listens on; not kept while it is plain
     _waiters: dict[Callable[[], object], AbstractEventLoop | None] | None  # what wakes one waiter; on which loop
     _links: dict[Link, CancellationToken | None] | None  # links to parents; see tree.py for the values
     _runner: int | None  # the thread that runs the callbacks
@@ -112,9 +112,13 @@ class CancellationToken:
     def register(self, callback: Callable[..., object], *args: object) -> object:
         """Have `callback(*args)` called at the cancel: once, newest first, on the cancelling thread.
 
-        It sees the context variables of this call. Keep it short: `cancel()` waits for it. On a token already
-        cancelled it runs here and now, its error comes out of here, and the empty registration is returned; after
-        the source's `dispose()` it is dropped. `TypeError` for what cannot be called, and for coroutine functions.
+        The callback gets no token but what you put in `args`, and sees the context variables of this call. Keep it
+        short: `cancel()` waits for it. For a callback that belongs on an event loop, register
+        `loop.call_soon_threadsafe` and give it the callback.
+
+        On a token already cancelled it runs here and now, its error comes out of here, and the empty registration is
+        returned. After the source's `dispose()` it is dropped. `TypeError` for what cannot be called, and for coroutine
+        functions.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtoken.register
         """
@@ -125,17 +129,20 @@ class CancellationToken:
     @overload
     def unsafe_register(self, callback: Callable[[*Ts], object], *args: *Ts) -> CancellationTokenRegistration: ...
     def unsafe_register(self, callback: Callable[..., object], *args: object) -> object:
-        """Like `register`, but the callback sees the context variables of whoever cancels.
+        """Like `register`, but the callback sees the context variables of the code that cancels.
 
         .NET: https://learn.microsoft.com/dotnet/api/system.threading.cancellationtoken.unsaferegister
         """
         return self._register(callback, args, None)
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:
-        """Block this thread until the cancel: True; or for `timeout` seconds: False. Uses no CPU.
+        """Block this thread until the cancel, or for `timeout` seconds. Uses no CPU.
 
-        `ObjectDisposedError` if the source is disposed first: nobody could cancel any more. In asyncio code
-        use `wait_async`: this call stops the whole event loop.
+        True once cancelled, False when the time is over. `ObjectDisposedError` if the source is disposed first, because
+        then no cancel can come. `TypeError` or `ValueError` for a time that is none. In asyncio code use `wait_async`:
+        this call stops the whole event loop. In a browser, which has no other thread, it is a `RuntimeError`.
+
+        .NET: https://learn.microsoft.com/dotnet/api/system.threading.waithandle.waitone
         """
         seconds = -1.0 if timeout is None else min(to_seconds(timeout, "timeout"), TIMEOUT_MAX)
         if not self._canceled:
@@ -154,10 +161,12 @@ class CancellationToken:
         return self._canceled
 
     async def wait_async(self, timeout: float | timedelta | None = None) -> bool:
-        """Await the cancel, from whatever thread it comes: True; or `timeout` seconds: False.
+        """Await the cancel, from whatever thread it comes, or for `timeout` seconds: `wait` for asyncio.
 
-        Any number of tasks on any number of loops may wait. `ObjectDisposedError` if the source is disposed first.
-        A wait that is over raises nothing: for a sleep that ends with `OperationCanceledError` take `delay`.
+        True once cancelled, False when the time is over. It does not raise at a cancel: for a sleep that raises
+        `OperationCanceledError` use `delay`. Any number of tasks on any number of loops may wait. `ObjectDisposedError`
+        if the source is disposed first, `TypeError` or `ValueError` for a time that is none, `RuntimeError` where no
+        asyncio loop runs.
         """
         seconds = None if timeout is None else to_seconds(timeout, "timeout")
         if self._canceled:
@@ -233,8 +242,8 @@ class CancellationToken:
         wake_all([self])
 
     def _end_of(self, entry: Entry) -> CancellationToken | None:
-        """A token that is cancelled when `entry`, which the canceler has taken, is over. None if it is over already,
-        or if the caller is the canceler: he would wait for himself."""
+        """A token that is cancelled once `entry`, which the canceling thread has taken, is over. None if it is over
+        already, or if this is that thread: it would wait for itself."""
         if entry._todo is None or self._runner == get_ident():
             return None
         end = tree.ends.setdefault(entry, new_token())
@@ -262,7 +271,7 @@ class CancellationToken:
         return bool(self._waiters) or len(self._callbacks) > self._idle
 
     def _settle(self) -> None:
-        """Call it after a change of those who listen."""
+        """Call it after each change of the listeners."""
         if self._links or self._deadline is not None:
             tree.settle(self)
 
@@ -286,7 +295,7 @@ class _EmptyWhenCalled(type):
 
 @final
 class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
-    """One `register` call, to take it back: by `unregister`, by `dispose`, or by leaving a `with` block.
+    """One `register` call. Take it back with `unregister` or `dispose`, or by leaving a `with` block.
 
     Thread-safe. It does not keep its token alive. The constructor gives the empty registration, for which there
     is nothing to do.
@@ -309,7 +318,7 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
     def unregister(self) -> bool:
         """True if the callback will now never run; never waits for one that runs."""
         token = self._token()
-        if token is None:  # and with it all who could have cancelled
+        if token is None:  # and nothing can cancel it any more
             prevented = self._todo is not None
             self._finish()
             return prevented
@@ -348,7 +357,7 @@ class CancellationTokenRegistration(Entry, metaclass=_EmptyWhenCalled):
         return f"<CancellationTokenRegistration {state}>"
 
     def _run(self) -> BaseException | None:
-        # The error is returned, not raised: whoever collects errors must not be a frame of their tracebacks.
+        # The error is returned, not raised: the code that collects errors must not be a frame in their tracebacks.
         callback = self._todo
         assert callback is not None
         try:

@@ -1,13 +1,13 @@
-"""The tree of tokens: cancelling it from any node down, and who keeps whom alive.
+"""The tree of tokens: cancelling it from any node down, and what keeps what alive.
 
 A parent has one entry a child, a `Link`, among its callbacks, so that "newest first" holds for both. A link is
 weak both ways. Beside it stands one strong reference, in one of two places:
 
-    nobody listens on the child    child._links[link] is the parent      a dropped child is collected
-    somebody listens on it         parent._callbacks[link] is the child  a dropped child still hears the cancel
+    nothing listens on the child   child._links[link] is the parent      a dropped child is collected
+    something listens on it        parent._callbacks[link] is the child  a dropped child still hears the cancel
 
 Never both: parent and child would hold each other, and only the garbage collector could free them. A deadline is a
-parent of the same kind: its clock holds the token only while somebody listens on that.
+parent of the same kind: its clock holds the token only while something listens on that.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def take_out(parent: CancellationToken, entry: Link) -> bool:
 
 
 def recount(token: CancellationToken) -> None:
-    """`token` is no longer plain: count its links to children that nobody listens on, and settle it."""
+    """`token` is no longer plain: count its links to children that nothing listens on, and settle it."""
     with lock:
         token._plain = False
         token._idle = sum(held is None and isinstance(entry, Link) for entry, held in list(token._callbacks.items()))
@@ -133,8 +133,10 @@ def recount(token: CancellationToken) -> None:
 
 
 def settle(token: CancellationToken) -> None:
-    """The first one listens on `token` now, or the last one has stopped: let its parents and its deadline hold it, or
-    let go of it. Call it after each change."""
+    """Let the parents and the deadline of `token` hold it while something listens on it, and else let go of it.
+
+    Call this after each change of the listeners.
+    """
     with lock:
         pending = [token]
         while pending:
@@ -240,7 +242,7 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
                 if throw_on_first_exception and len(path) == 1:
                     return error
                 errors[-1].append(error)
-    finally:  # after the first exception, or a Ctrl-C right here, nobody may wait for what will never run
+    finally:  # after the first exception, or a Ctrl-C right here, no thread may wait for what will never run
         if entry is not None:
             entry._finish()
         for token, came_by in path:

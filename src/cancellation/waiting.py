@@ -24,10 +24,10 @@ async def delay(
     *,
     time_provider: TimeProvider = TimeProvider.system,
 ) -> None:
-    """Sleep for `seconds`, or until `token` is cancelled: then `OperationCanceledError`, without delay.
+    """Sleep for `seconds` (or a `timedelta`). As soon as `token` is cancelled, raise `OperationCanceledError`.
 
-    None waits for the token alone (and `ObjectDisposedError` comes if its source is disposed). 0 lets other
-    tasks run once. `TypeError` or `ValueError` for a bad time.
+    None waits for the token alone, and raises `ObjectDisposedError` if its source is disposed. 0 lets other tasks
+    run once. `TypeError` or `ValueError` for a bad time.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.tasks.task.delay
     """
@@ -72,13 +72,13 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
 
         page = await run_until_canceled(client.get(url), token)      # a call that takes no token of its own
 
-    It runs in the task that calls, under a `cancel_scope`: what it sets in context variables stays set, and a
-    context that it enters can be left outside. The error comes when it has ended, its cleanup included. If it ends
-    otherwise all the same, with a result or an error of its own, that is what comes out. A token cancelled before
-    never starts it. A real cancel of the calling task wins, and stays an `asyncio.CancelledError`.
+    The awaitable runs in the calling task, under a `cancel_scope`: what it sets in context variables stays set, and an
+    `async with` that it enters for you can be left outside. The error is raised when the awaitable has ended, its
+    cleanup included. If it ends with a result or an error of its own after all, you get that. On a token already
+    cancelled it never starts. A real cancel of the calling task wins, and stays an `asyncio.CancelledError`.
 
-    A future or task is cancelled itself, for all that await it; one that has finished gives its result, even under
-    a cancelled token. .NET's WaitAsync leaves the work running: for that give it `asyncio.shield(work)`.
+    A future or task is itself cancelled, for all that await it. One that has finished gives its result, even under a
+    cancelled token. .NET's WaitAsync leaves the work running: for that, pass `asyncio.shield(work)`.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.tasks.task.waitasync
     """
@@ -114,12 +114,15 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
 class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as a verb)
     """`async with cancel_scope(token):` — the block is stopped at its next await once `token` is cancelled.
 
-    `OperationCanceledError` comes out of the block when its own cleanup is done; on a token cancelled before, at
-    once, and the block does not begin. It works like `asyncio.timeout`, and nests with it and with task groups
-    either way round; a real cancel of the task wins. A block that ends without another await ends well. Only in the
-    task that runs the block; enter it once. Do not `yield` inside it: who takes the item would be stopped, not you.
+    `OperationCanceledError` comes out of the block when the block's own cleanup is done. On a token already cancelled
+    it is raised at once, and the block does not begin. A block that ends without another await ends well.
 
-    .NET has no such block: there every call takes the token. In Python it reaches code that takes none.
+    It works like `asyncio.timeout`, and nests with it and with task groups either way round. A real cancel of the task
+    wins. Use each scope once, inside a task. Do not `yield` inside it: the cancel would hit the code that takes the
+    item.
+
+    .NET has no such block, because there every call takes the token. This one reaches code that takes none.
+    anyio: https://anyio.readthedocs.io/en/stable/cancellation.html
     """
 
     def __init__(self, token: CancellationToken) -> None:
@@ -191,9 +194,10 @@ def until_canceled(stream: AsyncIterable[T], token: CancellationToken) -> AsyncG
         async for word in until_canceled(model.answer(question), token):
             print(word)
 
-    The stream is closed first, if it has `aclose`, as an async generator does; so it is when the items are at an end,
-    and when this generator is closed (leave a loop early under `contextlib.aclosing`). A token cancelled before
-    takes no item. Only in asyncio. `TypeError` for what is no token, or no async iterable.
+    The stream is closed before the error is raised, if it has `aclose` as an async generator does. It is also closed
+    when its items have ended, and when this generator is closed: if you may leave the loop early, use
+    `contextlib.aclosing`. On a token already cancelled no item is taken. Only in asyncio. `TypeError` if `token` is
+    not a token, or `stream` not an async iterable.
 
     .NET: https://learn.microsoft.com/dotnet/api/system.threading.tasks.taskasyncenumerableextensions.withcancellation
     """
@@ -204,7 +208,7 @@ def until_canceled(stream: AsyncIterable[T], token: CancellationToken) -> AsyncG
 
 
 def _is_between_steps(task: asyncio.Task[Any]) -> bool:
-    """Whether a cancel of `task` can only hit the await that it is in, and costs nobody a result.
+    """Whether a cancel of `task` can only hit the await that it is in, and loses no result.
 
     The cancel may come from within the task, or from one that it awaits: a task that is cancelled while it runs keeps
     the request, and it hits what is awaited after the block. And a task may have been handed a result, and only wait
@@ -225,7 +229,7 @@ def _is_between_steps(task: asyncio.Task[Any]) -> bool:
 
 
 def _wake_when_canceled(token: CancellationToken, wake: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
-    if token is not CancellationToken.none:  # which lives for ever, and would hold on to whoever waits on a dead loop
+    if token is not CancellationToken.none:  # which lives for ever, and would keep a task that waits on a dead loop
         token._add_waiter(wake, loop)
 
 

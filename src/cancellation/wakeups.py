@@ -1,4 +1,4 @@
-"""Waking those who wait on a token: threads through their lock, tasks through their event loop."""
+"""Waking what waits on a token: threads through their lock, tasks through their event loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def running_loop(what: str) -> AbstractEventLoop:
 
 
 def wake_all(tokens: Iterable[CancellationToken]) -> None:
-    """Wake whoever waits on these tokens, in the order in which they began to; each loop once."""
+    """Wake the waiters of these tokens, in the order in which they began to wait; each loop once."""
     by_loop: dict[AbstractEventLoop, list[Callable[[], object]]] = {}
     for token in tokens:
         waiters = token._waiters
