@@ -100,11 +100,15 @@ class CancellationTokenSource:
                 started = True
             except RuntimeError:  # there is none to be had: better here than never
                 started = False
+            del thread  # one that was not started keeps its arguments
             if not started:
                 run(end.run, marked)
         else:
             end.run([])
-        return end
+        try:
+            return end
+        finally:
+            del end  # the error of a callback that ran here keeps this frame, which must not keep the error
 
     def cancel_after(self, delay: float | timedelta | None) -> None:
         """Cancel `delay` seconds from now, with a `TimeoutError` as the reason. The last call wins; None disarms.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -418,10 +419,16 @@ def test_an_error_of_the_awaitable_is_freed_with_its_last_reference() -> None:
 
 
 @pytest.mark.usefixtures("no_gc")
-@pytest.mark.parametrize("how", ["cancel", "throw_on_first_exception", "cancel_async", "advance", "advance twice"])
-def test_the_errors_of_callbacks_are_freed_with_their_last_reference(how: str) -> None:
+@pytest.mark.parametrize(
+    "how",
+    ["cancel", "throw_on_first_exception", "cancel_async", "cancel_async without threads", "advance", "advance twice"],
+)
+def test_the_errors_of_callbacks_are_freed_with_their_last_reference(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Failure(Exception):
         pass
+
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
     def fail() -> None:
         raise Failure
@@ -438,7 +445,7 @@ def test_the_errors_of_callbacks_are_freed_with_their_last_reference(how: str) -
                 source.cancel()
             elif how == "throw_on_first_exception":
                 source.cancel(throw_on_first_exception=True)
-            elif how == "cancel_async":
+            elif how.startswith("cancel_async"):
                 await source.cancel_async()
             else:
                 source.cancel_after(1)
@@ -449,6 +456,8 @@ def test_the_errors_of_callbacks_are_freed_with_their_last_reference(how: str) -
             refs = [weakref.ref(error), weakref.ref(error.exceptions[0])]
         assert [r() for r in refs] == [None, None]
 
+    if how == "cancel_async without threads":
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
     asyncio.run(main())
 
 
