@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from cancellation.errors import OperationCanceledError
 from cancellation.source import CancellationTokenSource
-from cancellation.token import CancellationToken
+from cancellation.token import HAS_THREADS, CancellationToken
 from cancellation.wakeups import running_loop
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ async def to_thread(
     if not isinstance(token, CancellationToken):
         raise TypeError(f"token must be a CancellationToken, not {token!r}")
     loop = running_loop("to_thread")
+    if not HAS_THREADS:
+        raise RuntimeError("to_thread needs threads, and there are none here: no cancel could reach the function")
     token.throw_if_cancellation_requested()
     job: Future[T] = Future()
     source = CancellationTokenSource.create_linked_token_source(token)

@@ -88,27 +88,32 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
         _check_token(token)
         running_loop("run_until_canceled")
         task = asyncio.current_task()
-        if task is None:  # a coroutine that is driven by hand
-            awaitable = asyncio.ensure_future(run_until_canceled(awaitable, token))
-            return await awaitable
         if not token._canceled:
-            async with cancel_scope(token):
-                return await awaitable
+            scoped = _in_scope(awaitable, token)
+            return await (scoped if task else asyncio.ensure_future(scoped))  # without: it is driven by hand
         if not asyncio.isfuture(awaitable):
             raise OperationCanceledError(None, token)
-        canceled_before = task.cancelling()
+        canceled_before = task.cancelling() if task else 0
         awaitable.cancel()  # which does nothing to a finished one
         try:
             result: T = await awaitable
             return result
         except asyncio.CancelledError:
-            if task.cancelling() > canceled_before:
+            if task and task.cancelling() > canceled_before:
                 raise
             raise OperationCanceledError(None, token)  # noqa: B904  (the cause is the reason; the context shows where)
     finally:
         if isinstance(awaitable, Coroutine):
             awaitable.close()  # or Python warns of one that was never started
         del awaitable  # a traceback keeps this frame, which must not keep the error
+
+
+async def _in_scope(awaitable: Awaitable[T], token: CancellationToken) -> T:
+    try:
+        async with cancel_scope(token):
+            return await awaitable
+    finally:
+        del awaitable
 
 
 class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as a verb)
@@ -145,7 +150,10 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         loop = running_loop("cancel_scope")
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("cancel_scope works only inside a task")
+            raise RuntimeError(
+                "cancel_scope works only inside a task, and asyncio.current_task() is None here. nest_asyncio makes it "
+                "so on Python 3.14: nest-asyncio2 takes its place"
+            )
         self._token.throw_if_cancellation_requested()
         self._entered, self._task = True, task
         self._canceled_before = task.cancelling()

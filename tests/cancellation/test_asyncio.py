@@ -529,6 +529,16 @@ async def test_run_until_canceled_inside_a_task_that_was_cancelled_before_still_
     assert await task == "token"
 
 
+def test_where_even_a_task_is_not_the_current_one_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "current_task", lambda *_: None)  # nest_asyncio on Python 3.14
+            with pytest.raises(RuntimeError, match="only inside a task, and .* nest-asyncio2 takes its place"):
+                await run_until_canceled(answer(), CancellationTokenSource().token)
+
+    asyncio.run(main())
+
+
 def test_run_until_canceled_needs_no_current_task() -> None:
     loop = asyncio.new_event_loop()
     source = CancellationTokenSource()
