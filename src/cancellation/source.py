@@ -13,7 +13,7 @@ from cancellation.clock import TimeProvider, check_time_provider, to_seconds
 from cancellation.deadline import Deadline, time_is_over
 from cancellation.errors import ObjectDisposedError, raise_it
 from cancellation.token import CancellationToken, CancellationTokenRegistration, new_token
-from cancellation.wakeups import wake_all
+from cancellation.wakeups import MISSING, wake_all
 
 
 @final
@@ -148,10 +148,19 @@ class CancellationTokenSource:
         with tree.lock:  # a cancel of another thread, or a deadline that is firing, comes before this or after it
             if token._canceled:
                 return False
-            self._set_deadline(None)
-            for entry in list(token._callbacks):
-                if isinstance(entry, CancellationTokenRegistration):
-                    entry.unregister()
+            deadline, token._deadline = token._deadline, None
+            dropped = [
+                entry
+                for entry in list(token._callbacks)
+                if isinstance(entry, CancellationTokenRegistration)
+                and token._callbacks.pop(entry, MISSING) is not MISSING
+            ]
+        # Without the lock: a clock's timer may wait for one of its own, and the end of a callback for anything.
+        if deadline is not None:
+            deadline.dispose()
+        for registration in dropped:
+            registration._finish()
+        token._settle()
         return True
 
     def dispose(self) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from fractions import Fraction
 from typing import Any
@@ -20,6 +21,7 @@ from cancellation import (
     FakeTimeProvider,
     OperationCanceledError,
     TimeProvider,
+    Timer,
     clock,
 )
 
@@ -191,6 +193,49 @@ def test_try_reset_and_a_deadline_on_another_thread_agree() -> None:
         firing.result()
         assert source.is_cancellation_requested is not reset
         assert heard == ([] if reset else ["deadline"])
+
+
+def test_try_reset_puts_a_timer_away_that_takes_the_lock_under_which_its_clock_fires() -> None:
+    lock, disposing, firing = threading.Lock(), threading.Event(), threading.Event()
+
+    class Theirs(Timer):
+        def dispose(self) -> None:
+            disposing.set()
+            with lock:
+                super().dispose()
+
+    class Clock(TimeProvider):
+        def create_timer(self, callback: Callable[[], object], delay: float) -> Timer:
+            self.callback = callback
+            return Theirs(callback, 0)
+
+        def fire(self) -> None:
+            with lock:
+                firing.set()
+                assert disposing.wait(PATIENCE)
+                self.callback()
+
+    clock = Clock()
+    source = CancellationTokenSource(5, time_provider=clock)
+    worker = Worker(clock.fire)
+    assert firing.wait(PATIENCE)
+    assert source.try_reset()
+    worker.result()
+    assert not source.is_cancellation_requested
+
+
+def test_try_reset_drops_callbacks_whose_end_waits_for_another_cancel() -> None:
+    class Callback:
+        def __call__(self) -> None: ...
+
+        def __del__(self) -> None:
+            ended.append(Worker(CancellationTokenSource().cancel).result())
+
+    ended: list[bool] = []
+    source = CancellationTokenSource()
+    source.token.register(Callback())
+    assert source.try_reset()
+    assert ended == [True]
 
 
 # The fake clock
