@@ -533,7 +533,7 @@ def test_where_even_a_task_is_not_the_current_one_the_error_says_so(monkeypatch:
     async def main() -> None:
         with monkeypatch.context() as patch:
             patch.setattr(asyncio, "current_task", lambda *_: None)  # nest_asyncio on Python 3.14
-            with pytest.raises(RuntimeError, match="only inside a task, and .* nest-asyncio2 takes its place"):
+            with pytest.raises(RuntimeError, match=r"only inside a task, and .* nest-asyncio2 takes its place"):
                 await run_until_canceled(answer(), CancellationTokenSource().token)
 
     asyncio.run(main())
