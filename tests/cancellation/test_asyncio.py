@@ -11,13 +11,13 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from datetime import timedelta
 from typing import Any
 
 import anyio
 import pytest
-from token_helpers import PATIENCE, Worker, in_thread
+from token_helpers import PATIENCE, Worker, current, in_loop, in_thread, turns
 
 from cancellation import (
     CancellationToken,
@@ -36,33 +36,6 @@ from cancellation import (
 none = CancellationToken.none
 link = CancellationTokenSource.create_linked_token_source
 FOREVER = 1000
-
-
-def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run an async test; no task, and no waiter on a token, may be left over."""
-
-    async def main() -> None:
-        async with asyncio.timeout(PATIENCE):
-            await test()
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    def run() -> None:
-        asyncio.run(main(), debug=False)
-        assert not none._waiters
-
-    run.__name__ = test.__name__
-    return run
-
-
-async def turns(number: int = 5) -> None:
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
-def current() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
 
 
 # wait_async

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from cancellation import TimeProvider
+from cancellation import CancellationToken, TimeProvider
 from cancellation.clock import Timer
 
 T = TypeVar("T")
@@ -42,6 +43,33 @@ class Worker(threading.Thread):
 def in_thread(function: Callable[[], T]) -> T:
     value: T = Worker(function).result()
     return value
+
+
+def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run an async test; no task, and no waiter on a token, may be left over."""
+
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await test()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    def run() -> None:
+        asyncio.run(main(), debug=False)
+        assert not CancellationToken.none._waiters
+
+    run.__name__ = test.__name__
+    return run
+
+
+async def turns(number: int = 5) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def current() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 class Blocker:
