@@ -49,31 +49,50 @@ async def to_thread(
         raise RuntimeError("to_thread needs threads, and there are none here: no cancel could reach the function")
     token.throw_if_cancellation_requested()
     job: Future[T] = Future()
+    end = asyncio.wrap_future(job)
     source = CancellationTokenSource.create_linked_token_source(token)
     canceled: asyncio.CancelledError | None = None
     try:
         with source, source.token.register(job.cancel):  # which does nothing once the thread has begun
-            call = partial(copy_context().run, function, *args, source.token)
-            loop.run_in_executor(None, _run, job, call)
-            end = asyncio.wrap_future(job)
+            call: Callable[[], T] = partial(copy_context().run, function, *args, source.token)
+            loop.run_in_executor(None, _run, [(job, call)])
             while not end.done():
                 try:
                     await asyncio.wait([end])
                 except asyncio.CancelledError as error:
                     canceled = canceled or error
-                    source.cancel("the task that waits for the thread was cancelled")
+                    _cancel(source, loop)
         if canceled is not None:
             raise canceled from (None if end.cancelled() else end.exception())
         if end.cancelled():
             raise OperationCanceledError(None, token)
         return end.result()
     finally:
-        del job, call, end, canceled  # a traceback keeps this frame, which must not keep the error
+        del job, end, canceled  # a traceback keeps this frame, which must not keep the error
 
 
-def _run(job: Future[T], call: Callable[[], T]) -> None:
+def _cancel(source: CancellationTokenSource, loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        source.cancel("the task that waits for the thread was cancelled")
+    except BaseExceptionGroup as errors:  # of the function's callbacks; the thread still has to be waited for
+        loop.call_exception_handler({"message": "to_thread: callbacks failed at a cancel", "exception": errors})
+
+
+def _run(jobs: list[tuple[Future[T], Callable[[], T]]]) -> None:
+    # An error's traceback keeps this frame and, by way of the executor's, its argument: neither must keep the error.
+    job, call = jobs.pop()
     if job.set_running_or_notify_cancel():  # else it was cancelled before a thread was free
         try:
-            job.set_result(call())
+            job.set_result(_without_stop_iteration(call))
         except BaseException as error:
             job.set_exception(error)
+        finally:
+            del job
+
+
+def _without_stop_iteration(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except StopIteration as error:
+        # A future that is given one waits for ever: https://github.com/python/cpython/issues/112182
+        raise RuntimeError("the function raised StopIteration") from error
