@@ -30,7 +30,8 @@ async def run_to_end(awaitable: Awaitable[T], within: float | timedelta | None =
     raised. None means no limit. `TypeError` or `ValueError` for a value that is not a time.
 
     The work runs in a task of its own, which `asyncio.all_tasks` does not list. It sees a copy of the context
-    variables, so what it sets there is lost. `RuntimeError` where no asyncio loop runs.
+    variables, so what it sets there is lost. Tasks that the work starts are listed, and the end of `asyncio.run` cancels
+    those. `RuntimeError` where no asyncio loop runs.
 
     Kotlin: https://kotlinlang.org/api/kotlinx.coroutines/kotlinx-coroutines-core/kotlinx.coroutines/-non-cancellable/
     """
@@ -78,4 +79,7 @@ async def run_to_end(awaitable: Awaitable[T], within: float | timedelta | None =
 
 
 async def _result_of(awaitable: Awaitable[T]) -> T:
-    return await awaitable
+    try:
+        return await awaitable
+    finally:
+        del awaitable  # a task's error keeps this frame, which must not keep the task

@@ -50,6 +50,52 @@ async def main():
     source.token.register(lambda: asyncio.run(asyncio.sleep(0.001)))
     source.cancel()
     await source.token.wait_async()
+    # cleanup and threads, cancelled from a nested run, and work of them that runs a loop itself
+    ended = []
+    async def refund():
+        asyncio.run(asyncio.sleep(0.001))
+        await asyncio.sleep(0.001)
+        ended.append("refund")
+    def work(token):
+        token.wait()
+        ended.append(token.reason)
+    async def stop(task):
+        await asyncio.sleep(0.001)
+        task.cancel()
+    for wait in run_to_end(refund()), to_thread(work):
+        task = asyncio.ensure_future(wait)
+        await asyncio.sleep(0)
+        asyncio.run(stop(task))
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+    assert ended == ["refund", "the task that waits for the thread was cancelled"], ended
+    # a stream whose token is cancelled by a nested run in the loop over it
+    async def numbers():
+        n = 0
+        try:
+            while True:
+                yield n
+                n += 1
+        finally:
+            ended.append("closed")
+    source = CancellationTokenSource()
+    try:
+        async for n in until_canceled(numbers(), source.token):
+            if n == 2:
+                asyncio.run(inner(source))
+    except OperationCanceledError:
+        assert (n, ended[-1]) == (2, "closed")
+    # a task that sleeps again, on a clock that a nested run moves
+    clock = FakeTimeProvider()
+    async def sleeper():
+        for _ in range(3):
+            await delay(1, time_provider=clock)
+        ended.append("slept")
+    task = asyncio.ensure_future(sleeper())
+    asyncio.run(clock.advance_async(3))
+    await task
     print("well")
 
 async def scope(token):
