@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import sys
 import threading
 import time
 import warnings
 import weakref
-from collections.abc import Coroutine, Generator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from datetime import timedelta
 from typing import Any
 
@@ -219,6 +220,53 @@ def test_an_error_of_a_loop_that_is_open_is_not_hidden() -> None:
         source.cancel()
     waiter.close()
     loop.close()
+
+
+@in_loop
+async def test_wait_async_with_a_timeout_says_whether_the_cancel_came_like_wait() -> None:
+    source = CancellationTokenSource()
+    for timeout in (0, 0.001, timedelta(milliseconds=1)):
+        assert await source.token.wait_async(timeout) is False
+    assert not source.token._waiters
+    assert await none.wait_async(0.001) is False
+    asyncio.get_running_loop().call_soon(source.cancel)
+    assert await source.token.wait_async(FOREVER) is True
+    assert await source.token.wait_async(0) is True
+    assert await source.token.wait_async() is True
+    # neither the time's end nor its timer is left over
+    assert not [timer for timer in vars(asyncio.get_running_loop())["_scheduled"] if not timer.cancelled()][1:]
+
+
+@in_loop
+async def test_a_cancel_in_the_turn_in_which_the_time_of_wait_async_ends_counts() -> None:
+    source = CancellationTokenSource()
+    task = asyncio.create_task(source.token.wait_async(0))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0, source.cancel)  # due with the timeout, and right after it
+    assert await task is True
+
+
+@in_loop
+async def test_wait_async_with_a_timeout_ends_with_an_error_when_the_source_is_disposed_and_with_the_tasks_cancel() -> (
+    None
+):
+    source = CancellationTokenSource()
+    token = source.token
+    tasks = [asyncio.create_task(token.wait_async(FOREVER)) for _ in range(2)]
+    await turns()
+    tasks[0].cancel()
+    await turns()
+    assert tasks[0].cancelled()
+    source.dispose()
+    with pytest.raises(ObjectDisposedError):
+        await tasks[1]
+
+
+@pytest.mark.parametrize(("bad", "error"), [(-1, ValueError), (float("nan"), ValueError), ("1", TypeError)])
+def test_wait_async_refuses_what_is_no_time_also_on_a_cancelled_token(bad: Any, error: type[Exception]) -> None:
+    for token in (CancellationTokenSource().token, CancellationToken(True)):
+        with pytest.raises(error, match="timeout must be"):
+            token.wait_async(bad).send(None)
 
 
 # delay
@@ -512,6 +560,140 @@ def test_where_even_a_task_is_not_the_current_one_the_error_says_so(monkeypatch:
     asyncio.run(main())
 
 
+# In the task that calls
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel", "token"])
+@pytest.mark.parametrize("put_first", [True, False])
+@pytest.mark.parametrize("apart", range(5))
+def test_no_item_of_a_queue_is_lost_to_a_timeout_or_a_cancel_at_the_same_moment(
+    how: str, put_first: bool, apart: int
+) -> None:
+    async def main() -> None:
+        queue: asyncio.Queue[str] = asyncio.Queue()
+        source = CancellationTokenSource()
+        got: list[str] = []
+        timeouts: list[asyncio.Timeout] = []
+
+        async def take() -> None:
+            async with asyncio.timeout(None) as timeout:
+                timeouts.append(timeout)
+                got.append(await run_until_canceled(queue.get(), source.token))
+
+        task = asyncio.create_task(take())
+        await turns()
+
+        def put() -> None:
+            queue.put_nowait("item")
+
+        def expire() -> None:
+            if not task.done():
+                timeouts[0].reschedule(0)
+
+        stop = {"timeout": expire, "cancel": task.cancel, "token": source.cancel}[how]
+        for step in (put, stop) if put_first else (stop, put):
+            step()
+            await turns(apart)
+        await asyncio.wait([task])
+        assert len(got) + queue.qsize() == 1
+        if task.cancelled() or task.exception() is not None:
+            assert got == []  # and the item is still in the queue
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("turns_later", range(4))
+def test_a_result_that_comes_in_the_same_turn_as_the_tokens_cancel_is_not_lost(turns_later: int) -> None:
+    async def in_scope(future: asyncio.Future[int], token: CancellationToken) -> int:
+        async with cancel_scope(token):
+            return await future
+
+    async def deep(future: asyncio.Future[int]) -> int:
+        result = await asyncio.gather(asyncio.ensure_future(asyncio.shield(future)))
+        return result[0]
+
+    async def main() -> None:
+        for run in (
+            in_scope,
+            run_until_canceled,
+            lambda future, token: run_until_canceled(deep(future), token),
+            lambda future, token: in_scope(asyncio.ensure_future(deep(future)), token),
+        ):
+            future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            source = CancellationTokenSource()
+            task: asyncio.Task[int] = asyncio.ensure_future(run(future, source.token))
+            await turns()
+            future.set_result(7)
+            await turns(turns_later)
+            source.cancel()
+            assert await task == 7
+            assert task.cancelling() == 0
+
+    asyncio.run(main())
+
+
+@in_loop
+async def test_a_block_that_had_a_result_in_the_turn_of_the_cancel_is_stopped_at_its_next_await() -> None:
+    source = CancellationTokenSource()
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    got: list[int] = []
+
+    async def block() -> None:
+        async with cancel_scope(source.token):
+            got.append(await future)
+            await asyncio.sleep(FOREVER)
+
+    task = asyncio.create_task(block())
+    await turns()
+    future.set_result(7)
+    source.cancel()
+    with pytest.raises(OperationCanceledError):
+        await task
+    assert got == [7]
+
+
+@in_loop
+async def test_context_variables_that_the_awaitable_sets_stay_set() -> None:
+    order = contextvars.ContextVar("order", default=0)
+
+    async def begin() -> None:
+        await asyncio.sleep(0)
+        order.set(7)
+
+    await run_until_canceled(begin(), CancellationTokenSource().token)
+    assert order.get() == 7
+
+
+@in_loop
+async def test_a_context_entered_through_it_can_be_left_outside() -> None:
+    source = CancellationTokenSource()
+    log: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def kitchen() -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep, 0)
+            with anyio.CancelScope():
+                yield
+        log.append("closed")
+
+    async with contextlib.AsyncExitStack() as stack:
+        await run_until_canceled(stack.enter_async_context(kitchen()), source.token)
+        await run_until_canceled(stack.enter_async_context(asyncio.timeout(FOREVER)), source.token)
+        await run_until_canceled(stack.enter_async_context(asyncio.TaskGroup()), source.token)
+        log.append("open")
+    assert log == ["open", "closed"]
+
+
+@in_loop
+async def test_it_runs_in_the_task_that_calls() -> None:
+    async def which() -> asyncio.Task[Any]:
+        await asyncio.sleep(0)
+        return current()
+
+    assert await run_until_canceled(which(), CancellationTokenSource().token) is current()
+
+
 def test_run_until_canceled_needs_no_current_task() -> None:
     loop = asyncio.new_event_loop()
     source = CancellationTokenSource()
@@ -706,6 +888,54 @@ async def test_nested_scopes_on_one_token_end_with_the_outer_one() -> None:
         async with cancel_scope(source.token), cancel_scope(source.token):
             await asyncio.sleep(FOREVER)
     assert current().cancelling() == 0
+
+
+@in_loop
+async def test_a_scope_on_a_cancelled_token_begins_no_block() -> None:
+    source = CancellationTokenSource()
+    source.cancel("closed")
+    begun: list[str] = []
+    scope = cancel_scope(source.token)
+    for _ in range(2):  # nor has it been entered
+        with pytest.raises(OperationCanceledError, match="closed") as info:
+            async with scope:
+                begun.append("begun")
+        assert info.value.token == source.token
+    assert begun == []
+    assert current().cancelling() == 0
+
+
+@in_loop
+async def test_workers_over_a_full_queue_stop_at_the_next_scope() -> None:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    for number in range(1000):
+        queue.put_nowait(number)
+    source = CancellationTokenSource()
+    taken: list[int] = []
+
+    async def worker() -> None:
+        while True:
+            async with cancel_scope(source.token):
+                taken.append(await queue.get())  # does not really wait
+            if taken[-1] == 9:
+                source.cancel()
+
+    with pytest.raises(OperationCanceledError):
+        await worker()
+    assert taken == list(range(10))
+
+
+@in_loop
+async def test_the_repr_of_a_scope_tells_its_state_and_its_token() -> None:
+    source = CancellationTokenSource()
+    scope = cancel_scope(source.token)
+    assert repr(scope) == "<cancel_scope not entered, <CancellationToken not canceled>>"
+    with pytest.raises(OperationCanceledError):
+        async with scope:
+            assert repr(scope) == "<cancel_scope in use, <CancellationToken not canceled>>"
+            source.cancel("click")
+            await asyncio.sleep(FOREVER)
+    assert repr(scope) == "<cancel_scope left, <CancellationToken canceled: 'click'>>"
 
 
 @in_loop
