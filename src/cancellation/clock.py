@@ -153,7 +153,8 @@ class FakeTimeProvider(TimeProvider):
         # In whole nanoseconds: ten times 0.1 seconds is a second.
         self._now = 0
         self._until = 0  # the time that all calls of `advance`, on any thread, lead to
-        self._advancing: set[int] = set()  # threads
+        self._advancing: list[int] = []  # the threads of these calls
+        self._fired = 0  # timers
         self._timers = _Timers()
 
     def get_timestamp(self) -> float:
@@ -181,43 +182,51 @@ class FakeTimeProvider(TimeProvider):
         """Like `advance`, but let the loop's tasks go on: before it, and after each timer that fires.
 
         So a task that goes back to sleep on this clock wakes again in the same call. Each time the running loop makes a
-        hundred turns: enough for a chain of a hundred tasks that wake each other. Errors come out as from `advance`.
+        hundred turns: enough for a chain of a hundred tasks that wake each other. Calls at the same time
+        share the way: two of 5 seconds are 5 seconds. Errors come out as from `advance`.
 
         Kotlin: https://kotlinlang.org/api/kotlinx.coroutines/kotlinx-coroutines-test/
         """
-        from asyncio import sleep
-
         errors: list[BaseException] = []
         with self._advancing_by(seconds) as until:
             fired = True
             while fired:
-                for _ in range(_REST):
-                    await sleep(0)
+                await self._rest()
                 fired = self._fire_next(until, errors)
+            await self._rest()
+        raise_it(_as_one(errors))
+
+    async def _rest(self) -> None:
+        from asyncio import sleep
+
+        fired = None
+        while fired != self._fired:  # another call has fired one meanwhile
+            fired = self._fired
             for _ in range(_REST):
                 await sleep(0)
-        raise_it(_as_one(errors))
 
     @contextmanager
     def _advancing_by(self, seconds: float | timedelta) -> Iterator[int]:
         """The instant to move on to. A callback that advances the clock starts from its own instant."""
         step, thread = round(to_seconds(seconds, "seconds") * NANOSECONDS), threading.get_ident()
-        within = thread in self._advancing
         with self._timers._lock:
-            until = (self._now if within else self._until) + step
+            until = (self._now if thread in self._advancing else self._until) + step
+            self._advancing.append(thread)
             self._until = max(self._until, until)
-        self._advancing.add(thread)
         try:
             yield until
         finally:
-            if not within:
-                self._advancing.discard(thread)
+            with self._timers._lock:
+                self._advancing.remove(thread)
+                if not self._advancing:
+                    self._until = self._now  # a call that was cancelled has not come to its end
 
     def _fire_next(self, until: int, errors: list[BaseException]) -> bool:
         """Move on to the next timer due up to `until`, and fire it. False if there is none: then to `until` itself."""
         timer = self._timers.take_due(until)
         self._move_to(until if timer is None else timer.due)
         if timer is not None:
+            self._fired += 1
             errors += timer.fire()
         return timer is not None
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from token_helpers import PATIENCE, HeldClock, Worker
+from token_helpers import PATIENCE, HeldClock, Worker, in_loop
 
 from cancellation import (
     CancellationTokenSource,
@@ -23,9 +23,11 @@ from cancellation import (
     TimeProvider,
     Timer,
     clock,
+    delay,
 )
 
 link = CancellationTokenSource.create_linked_token_source
+FOREVER = 1000
 
 
 def test_a_delay_of_nothing_cancels_in_the_constructor() -> None:
@@ -303,6 +305,103 @@ def test_a_disposed_timer_never_fires_and_dispose_may_be_repeated() -> None:
     fake.advance(2)
 
 
+# The fake clock and the tasks of a loop
+
+
+async def sleeper(clock_: FakeTimeProvider, times: int, log: list[float]) -> None:
+    for _ in range(times):
+        await delay(1, time_provider=clock_)
+        log.append(clock_.get_timestamp())
+
+
+@in_loop
+async def test_a_task_that_sleeps_three_times_wakes_three_times_in_one_advance_async() -> None:
+    fake, log = FakeTimeProvider(), list[float]()
+    task = asyncio.create_task(sleeper(fake, 3, log))  # which has not had its first turn
+    await fake.advance_async(timedelta(seconds=3.5))
+    assert log == [1, 2, 3]
+    assert fake.get_timestamp() == 3.5
+    assert task.done()
+
+
+@in_loop
+async def test_what_a_deadline_wakes_has_its_turns_before_the_next_one_and_before_advance_async_returns() -> None:
+    fake = FakeTimeProvider()
+    log: list[str] = []
+
+    async def waits(name: str, source: CancellationTokenSource) -> None:
+        await source.token.wait_async()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        log.append(name)
+
+    sources = [CancellationTokenSource(seconds, time_provider=fake) for seconds in (1, 2)]
+    tasks = [asyncio.create_task(waits(name, source)) for name, source in zip(("a", "b"), sources, strict=True)]
+    sources[1].token.register(log.append, "second deadline")
+    await fake.advance_async(2)
+    assert log == ["a", "second deadline", "b"]
+    assert all(task.done() for task in tasks)
+
+
+@in_loop
+async def test_errors_come_out_of_advance_async_when_all_due_timers_have_fired() -> None:
+    for failing in (1, 2):
+        fake, fired = FakeTimeProvider(), list[float]()
+        for seconds in range(failing):
+            fake.create_timer(lambda: 1 / 0, seconds)
+        fake.create_timer(lambda fake=fake, fired=fired: fired.append(fake.get_timestamp()), 3)
+        with pytest.raises(ZeroDivisionError if failing == 1 else ExceptionGroup):
+            await fake.advance_async(3)
+        assert fired == [3]
+    with pytest.raises(ValueError, match="seconds must be"):
+        await fake.advance_async(-1)
+
+
+@in_loop
+async def test_two_advance_async_at_once_let_a_task_wake_at_each_of_its_instants() -> None:
+    for steps in ((5, 5), (2, 5), (5, 2)):
+        fake, log = FakeTimeProvider(), list[float]()
+        task = asyncio.create_task(sleeper(fake, 5, log))
+        await asyncio.gather(*(fake.advance_async(step) for step in steps))
+        assert log == [1, 2, 3, 4, 5]
+        assert fake.get_timestamp() == 5
+        assert task.done()
+
+
+@in_loop
+async def test_a_callback_in_advance_async_advances_from_its_own_instant_on() -> None:
+    fake = FakeTimeProvider()
+    fake.create_timer(lambda: fake.advance(10), 3)
+    await fake.advance_async(5)
+    assert fake.get_timestamp() == 13
+    await fake.advance_async(1)
+    assert fake.get_timestamp() == 14
+
+
+@in_loop
+async def test_a_callback_still_advances_from_its_own_instant_when_a_shorter_advance_async_has_ended() -> None:
+    fake = FakeTimeProvider()
+    for seconds in (1, 2, 3):  # at which the longer one rests
+        fake.create_timer(lambda: None, seconds)
+    fake.create_timer(lambda: fake.advance(1), 4)
+    await asyncio.gather(fake.advance_async(1), fake.advance_async(10))
+    assert fake.get_timestamp() == 10
+
+
+@in_loop
+async def test_the_time_that_a_cancelled_advance_async_had_still_to_go_does_not_count() -> None:
+    fake, log = FakeTimeProvider(), list[float]()
+    fake.create_timer(lambda: task.cancel(), 2)
+    task = asyncio.create_task(fake.advance_async(10))
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert fake.get_timestamp() == 2
+    fake.create_timer(lambda: log.append(fake.get_timestamp()), 1)
+    fake.advance(1)
+    assert log == [3]
+    assert fake.get_timestamp() == 3
+
+
 # The real clock
 
 
@@ -314,8 +413,8 @@ def test_deadlines_fire_in_time_and_in_order_on_one_shared_daemon_thread() -> No
     log: list[float] = []
     threads: set[threading.Thread] = set()
     sources = []
-    for delay in (0.03, 0.01, 0.02):
-        source = CancellationTokenSource(delay)
+    for seconds in (0.03, 0.01, 0.02):
+        source = CancellationTokenSource(seconds)
         deadline = source.token._deadline
         assert deadline is not None
         timer = deadline.timer
@@ -422,6 +521,39 @@ def test_deadlines_go_on_in_a_forked_process_even_if_a_lock_was_held() -> None:
     assert source.token.wait(PATIENCE)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_deadline_that_is_just_firing_in_a_fork_fires_in_parent_and_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    fire, parent = clock.Timer.fire, os.getpid()
+    taken, let_go = threading.Event(), threading.Event()
+
+    def hold_and_fire(timer: clock.Timer) -> list[BaseException]:
+        if os.getpid() == parent:
+            taken.set()
+            let_go.wait(PATIENCE)
+        return fire(timer)
+
+    monkeypatch.setattr(clock.Timer, "fire", hold_and_fire)
+    source, later = CancellationTokenSource(0.001), CancellationTokenSource(0.01)
+    heard: list[str] = []
+    source.token.register(heard.append, "once")
+    assert taken.wait(PATIENCE)  # the clock's thread has taken it, and not yet called it back
+    child = os.fork()
+    if child == 0:  # no assert here: the child must end, and say how with its code
+        signal.alarm(PATIENCE)  # a child that hangs dies
+        good = False
+        try:
+            good = source.token.wait(PATIENCE) and later.token.wait(PATIENCE)
+            good = good and CancellationTokenSource(0.01).token.wait(PATIENCE) and heard == ["once"]
+        finally:
+            os._exit(0 if good else 1)
+    let_go.set()
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert later.token.wait(PATIENCE)
+    assert source.is_cancellation_requested
+
+
 def test_a_deadline_wakes_an_idle_loop() -> None:
     async def main() -> None:
         await CancellationTokenSource(0.01).token.wait_async()
@@ -474,6 +606,86 @@ def test_a_thread_that_could_not_be_started_costs_no_later_deadline(monkeypatch:
         with pytest.raises(RuntimeError, match="can't start new thread"):
             CancellationTokenSource(0.01)
     assert CancellationTokenSource(0.01).token.wait(PATIENCE)
+
+
+# Where no thread can be had
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(clock, "_alarm", clock._Alarm())
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_without_threads_a_deadline_fires_on_the_running_loop() -> None:
+    async def main() -> None:
+        source = CancellationTokenSource(0.01)
+        child = link(source.token)
+        child.cancel_after(FOREVER)
+        with pytest.raises(OperationCanceledError, match=r"deadline of 0\.01 s passed"):
+            await delay(FOREVER, child.token)
+        assert source.token.origin == source.token
+        again = CancellationTokenSource()
+        again.cancel_after(0)
+        assert not again.is_cancellation_requested  # never before it returns
+        assert await again.token.wait_async(PATIENCE)
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_without_threads_a_deadline_can_be_taken_back_and_put_off() -> None:
+    async def main() -> None:
+        taken_back, put_off, disposed = (CancellationTokenSource(0.001) for _ in range(3))
+        token = disposed.token
+        taken_back.cancel_after(None)
+        put_off.cancel_after(0.01)
+        disposed.dispose()
+        assert await put_off.token.wait_async(PATIENCE)
+        assert str(put_off.token.reason) == "deadline of 0.01 s passed"
+        assert not taken_back.is_cancellation_requested
+        assert not token.is_cancellation_requested
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_without_threads_and_without_a_loop_a_deadline_is_an_error_in_words() -> None:
+    source = CancellationTokenSource()
+    for set_one in (lambda: CancellationTokenSource(5), lambda: source.cancel_after(5)):
+        with pytest.raises(
+            RuntimeError, match=r"can't start new thread: a deadline needs a thread .* running event loop"
+        ):
+            set_one()
+    assert source.cancel("by hand, it still works")
+    fake = FakeTimeProvider()
+    source = CancellationTokenSource(5, time_provider=fake)
+    fake.advance(5)
+    assert source.is_cancellation_requested
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_without_threads_an_error_in_a_deadlines_callback_reaches_the_hook_and_harms_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lost.append)
+
+    async def main() -> None:
+        failing, other = CancellationTokenSource(0.001), CancellationTokenSource(0.002)
+        failing.token.register(lambda: 1 / 0)
+        assert await other.token.wait_async(PATIENCE)
+        assert failing.is_cancellation_requested
+
+    asyncio.run(main())
+    [args] = lost
+    assert args.exc_type is ExceptionGroup
+    assert isinstance(args.exc_value.exceptions[0], ZeroDivisionError)
+    assert args.exc_traceback is args.exc_value.__traceback__
 
 
 def test_cancel_async_runs_the_callbacks_here_where_there_is_no_thread_to_be_had(
