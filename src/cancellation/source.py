@@ -298,18 +298,24 @@ class CallbacksEnd(Coroutine[object, None, None]):
         return error
 
     def send(self, value: None) -> object:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.send(value)
+        return self._step("send", value)
 
     def throw(self, *error: Any) -> object:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.throw(*error)
+        return self._step("throw", *error)
 
     def close(self) -> None:
-        if self._steps is not None:
-            self._steps.close()
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
+
+    def _step(self, how: str, *what: Any) -> object:
+        if self._steps is None:
+            self._steps = self.__await__()
+        try:
+            return getattr(self._steps, how)(*what)
+        except BaseException:  # this await is over, and the next one begins anew
+            self._steps = None
+            raise
 
     def __del__(self) -> None:
         if not self._awaited:

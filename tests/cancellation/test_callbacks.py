@@ -568,6 +568,124 @@ def test_a_second_cancel_async_ends_at_once_and_changes_nothing() -> None:
     asyncio.run(main())
 
 
+def failing_end() -> Any:
+    source = CancellationTokenSource()
+    source.token.register(lambda: 1 / 0)
+    return source.cancel_async()
+
+
+def test_create_task_a_task_group_and_wait_for_take_what_cancel_async_returns() -> None:
+    async def main() -> None:
+        log: list[str] = []
+        source = CancellationTokenSource()
+        source.token.register(log.append, "callback")
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(source.cancel_async())
+            assert source.is_cancellation_requested  # at once, not at the task's first step
+            assert "CallbacksEnd" in repr(task)
+        assert log == ["callback"]
+        await asyncio.wait_for(CancellationTokenSource().cancel_async(), PATIENCE)
+        with pytest.raises(ExceptionGroup):
+            await asyncio.create_task(failing_end())
+
+    asyncio.run(main(), debug=True)
+
+
+@pytest.mark.parametrize("wrap", [lambda end: end, asyncio.ensure_future, lambda end: asyncio.wait_for(end, PATIENCE)])
+def test_each_await_of_cancel_async_gives_the_errors_anew(wrap: Any) -> None:
+    async def main() -> None:
+        end = failing_end()
+        errors = []
+        for _ in range(3):
+            with pytest.raises(ExceptionGroup, match="division by zero") as info:
+                await wrap(end)
+            errors.append(info.value)
+        assert len({id(error) for error in errors}) == 3
+        assert len({error.exceptions for error in errors}) == 1
+
+        disposed = CancellationTokenSource()
+        disposed.dispose()
+        end = disposed.cancel_async()
+        for _ in range(2):
+            with pytest.raises(ObjectDisposedError):
+                await wrap(end)
+
+    asyncio.run(main())
+
+
+def test_several_tasks_may_await_one_cancel_async_while_its_callbacks_run() -> None:
+    async def main() -> None:
+        blocker = Blocker()
+        source = CancellationTokenSource()
+        source.token.register(blocker)
+        source.token.register(lambda: 1 / 0)
+        end = source.cancel_async()
+
+        async def wait() -> None:
+            await end
+
+        tasks = [asyncio.create_task(wait()) for _ in range(3)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()  # which ends its own wait alone
+        await asyncio.wait(tasks[:1])
+        blocker.let_go.set()
+        await asyncio.wait(tasks)
+        assert tasks[0].cancelled()
+        assert [type(task.exception()) for task in tasks[1:]] == [ExceptionGroup] * 2
+
+    asyncio.run(main())
+
+
+def test_a_task_of_a_cancel_async_that_is_cancelled_leaves_the_errors_to_the_next_await() -> None:
+    async def main() -> None:
+        for turns in (0, 1):
+            blocker = Blocker()
+            source = CancellationTokenSource()
+            source.token.register(lambda: 1 / 0)
+            source.token.register(blocker)
+            end = source.cancel_async()
+            task = asyncio.create_task(end)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            blocker.let_go.set()
+            with pytest.raises(ExceptionGroup):
+                await asyncio.create_task(end)
+
+    asyncio.run(main())
+
+
+def test_a_cancel_async_that_is_closed_unawaited_reports_its_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: lost.append(type(args.exc_value)))
+    end = failing_end()
+    assert end._end.wait(PATIENCE)
+    end.close()
+    for thread in threading.enumerate():
+        if thread.name == "cancellation-callbacks":
+            thread.join(PATIENCE)  # it holds the result, too
+    del end
+    assert lost == [ExceptionGroup]
+
+
+def test_an_error_of_a_callback_that_cancel_async_ran_here_has_no_false_context(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    async def main() -> None:
+        with pytest.raises(ExceptionGroup) as info:
+            await failing_end()
+        assert info.value.exceptions[0].__context__ is None
+
+    asyncio.run(main())
+
+
 def test_errors_of_a_cancel_async_that_nobody_awaits_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     lost: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda args: lost.append(args.exc_value))
@@ -579,6 +697,60 @@ def test_errors_of_a_cancel_async_that_nobody_awaits_are_not_lost(monkeypatch: p
         thread.join(PATIENCE)
     gc.collect()
     assert [type(e) for e in lost] == [ExceptionGroup]
+
+
+@pytest.mark.parametrize("cancel", ["cancel", "cancel_async"])
+def test_a_cancel_that_meets_a_dispose_between_its_look_and_its_mark_says_so(
+    monkeypatch: pytest.MonkeyPatch, cancel: str
+) -> None:
+    source = CancellationTokenSource()
+    token = source.token
+    mark = tree.mark
+
+    def dispose_and_mark(*args: Any) -> list[CancellationToken]:
+        source.dispose()
+        return mark(*args)
+
+    async def main() -> None:
+        with pytest.raises(ObjectDisposedError, match="has been disposed"):
+            await source.cancel_async() if cancel == "cancel_async" else source.cancel()
+
+    monkeypatch.setattr(tree, "mark", dispose_and_mark)
+    asyncio.run(main())
+    assert not token.is_cancellation_requested
+
+
+def test_a_cancel_that_meets_another_cancel_between_its_look_and_its_mark_is_false(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = CancellationTokenSource()
+    mark = tree.mark
+
+    def cancel_and_mark(*args: Any) -> list[CancellationToken]:
+        monkeypatch.setattr(tree, "mark", mark)
+        assert source.cancel("first")
+        return mark(*args)
+
+    monkeypatch.setattr(tree, "mark", cancel_and_mark)
+    assert source.cancel("second") is False
+    assert source.token.reason == "first"
+
+
+def test_the_repr_of_a_registration_tells_its_callback_until_it_is_over() -> None:
+    class Alarm:
+        def __call__(self) -> None:
+            log.append(repr(registration))
+
+        def __repr__(self) -> str:
+            return "the alarm"
+
+    log: list[str] = []
+    source = CancellationTokenSource()
+    registration = source.token.register(Alarm())
+    assert repr(registration) == "<CancellationTokenRegistration of the alarm>"
+    source.cancel()
+    assert log == ["<CancellationTokenRegistration of the alarm>"]
+    assert repr(registration) == repr(CancellationTokenRegistration()) == "<CancellationTokenRegistration over>"
 
 
 def test_a_callback_that_raises_operation_canceled_is_an_error_like_any_other() -> None:

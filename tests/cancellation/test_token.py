@@ -176,8 +176,56 @@ def test_the_error_of_a_live_token_still_carries_it() -> None:
     assert OperationCanceledError("gave up", token).token is token
 
 
+@pytest.mark.parametrize("bad", [CancellationTokenSource().token, 7, b"text", KeyError("k"), ["a"]])
+def test_a_message_that_is_no_text_is_refused_with_the_way_out(bad: Any) -> None:
+    with pytest.raises(TypeError, match=r"message must be text or None, not .*OperationCanceledError\(None, token\)"):
+        OperationCanceledError(bad)
+
+
+def test_a_message_may_be_empty_or_of_a_subclass_of_text() -> None:
+    class Words(str):
+        __slots__ = ()
+
+    assert OperationCanceledError("").args == ("",)
+    assert str(OperationCanceledError(Words("enough"))) == "enough"
+
+
 class OrderCanceled(OperationCanceledError):
     pass
+
+
+class TableCanceled(OperationCanceledError):
+    """With a constructor of its own, as a library's error has."""
+
+    def __init__(self, table: int, token: CancellationToken) -> None:
+        super().__init__(f"table {table}", token)
+        self.table = table
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_an_error_keeps_the_very_token_and_reason(copied: Callable[[Any], Any]) -> None:
+    source, reason = CancellationTokenSource(), KeyError("oven 3")
+    child = CancellationTokenSource.create_linked_token_source(source.token)
+    source.cancel(reason)
+    error = TableCanceled(3, child.token)
+    again = copied(error)
+    assert again is not error
+    assert (type(again), str(again), again.table) == (TableCanceled, "table 3", 3)
+    assert (again.token, again.origin) == (child.token, source.token)
+    assert again.reason is again.__cause__ is reason
+    again.table = 4
+    assert error.table == 3
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_keeps_a_cause_that_was_given_or_taken_away(copied: Callable[[Any], Any]) -> None:
+    for cause in (KeyError("k"), None):
+        try:
+            raise OperationCanceledError("m") from cause
+        except OperationCanceledError as error:
+            again = copied(error)
+        assert again.__cause__ is cause
+        assert again.__suppress_context__
 
 
 @pytest.mark.parametrize("copied", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy])
