@@ -193,7 +193,6 @@ class FakeTimeProvider(TimeProvider):
             while fired:
                 await self._rest()
                 fired = self._fire_next(until, errors)
-            await self._rest()
         raise_it(_as_one(errors))
 
     async def _rest(self) -> None:
