@@ -30,8 +30,8 @@ async def run_to_end(awaitable: Awaitable[T], within: float | timedelta | None =
     raised. None means no limit. `TypeError` or `ValueError` for a value that is not a time.
 
     The work runs in a task of its own, which `asyncio.all_tasks` does not list. It sees a copy of the context
-    variables, so what it sets there is lost. Tasks that the work starts are listed, and the end of `asyncio.run` cancels
-    those. `RuntimeError` where no asyncio loop runs.
+    variables, so what it sets there is lost. Tasks that the work starts are listed, and the end of `asyncio.run`
+    cancels those. `RuntimeError` where no asyncio loop runs.
 
     Kotlin: https://kotlinlang.org/api/kotlinx.coroutines/kotlinx-coroutines-core/kotlinx.coroutines/-non-cancellable/
     """
@@ -44,7 +44,7 @@ async def run_to_end(awaitable: Awaitable[T], within: float | timedelta | None =
         if isinstance(awaitable, Coroutine):
             awaitable.close()  # or Python warns of one that was never started
         raise
-    # Not loop.create_task: an eager task would begin within this one, and be cancelled with it.
+    # Not loop.create_task: of what a task factory makes, nothing is known about its place in that list.
     work = asyncio.Task(_result_of(awaitable), loop=loop)
     # The end of asyncio.run cancels all tasks that are listed, the work as well as the wait.
     # https://docs.python.org/3/library/asyncio-extending.html#task-lifetime-support
