@@ -128,7 +128,12 @@ def recount(token: CancellationToken) -> None:
     """`token` is no longer plain: count its links to children that nothing listens on, and settle it."""
     with lock:
         token._plain = False
-        token._idle = sum(held is None and isinstance(entry, Link) for entry, held in list(token._callbacks.items()))
+        while True:
+            entries = token._callbacks.copy()
+            idle = sum(held is None and isinstance(entry, Link) for entry, held in entries.items())
+            if entries == token._callbacks:  # else a signal handler came in, or a child died, and we look again
+                token._idle = idle
+                break
     token._settle()
 
 
