@@ -268,7 +268,8 @@ class CancellationToken:
             self._settle()
 
     def _is_listened_on(self) -> bool:
-        return bool(self._waiters) or len(self._callbacks) > self._idle
+        # In this order, between which no signal handler can come in, and link a child.
+        return bool(self._waiters) or self._idle < len(self._callbacks)
 
     def _settle(self) -> None:
         """Call it after each change of the listeners."""
