@@ -243,8 +243,8 @@ class CancellationToken:
 
     def _end_of(self, entry: Entry) -> CancellationToken | None:
         """A token that is cancelled once `entry`, which the canceling thread has taken, is over. None if it is over
-        already, or if this is that thread: it would wait for itself."""
-        if entry._todo is None or self._runner == get_ident():
+        already, if a `dispose` has taken it, or if this is that thread: it would wait for itself."""
+        if entry._todo is None or not self._canceled or self._runner == get_ident():
             return None
         end = tree.ends.setdefault(entry, new_token())
         if entry._todo is None:  # meanwhile
