@@ -146,12 +146,11 @@ class CancellationTokenSource:
         if token._disposed:
             raise disposed()
         with tree.lock:  # a cancel of another thread, or a deadline that is firing, comes before this or after it
-            if token._canceled:
-                return False
             deadline, token._deadline = token._deadline, None
+            canceled = token._canceled  # looked at now: a signal handler may have come in before
             dropped = [
                 entry
-                for entry in list(token._callbacks)
+                for entry in ([] if canceled else list(token._callbacks))
                 if isinstance(entry, CancellationTokenRegistration)
                 and token._callbacks.pop(entry, MISSING) is not MISSING
             ]
@@ -161,7 +160,7 @@ class CancellationTokenSource:
         for registration in dropped:
             registration._finish()
         token._settle()
-        return True
+        return not canceled
 
     def dispose(self) -> None:
         """Put the source away: leave the parents, drop deadline and callbacks. It does not cancel.
