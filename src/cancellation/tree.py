@@ -21,6 +21,7 @@ from cancellation.errors import group
 from cancellation.wakeups import MISSING, wake_all
 
 if TYPE_CHECKING:
+    from cancellation.deadline import Deadline
     from cancellation.token import CancellationToken
 
 # Held for marks and links, never around a callback. Re-entrant, as a signal handler may come in at any point.
@@ -175,6 +176,7 @@ def mark(
     `reason` is that of the deadline `root` has now; it may have been taken back while it fired.
     """
     marked: list[CancellationToken] = []
+    deadlines: list[Deadline] = []
     with lock:
         pending: list[tuple[CancellationToken, Link | None]] = [(root, None)]
         while pending:
@@ -189,6 +191,9 @@ def mark(
             token._canceled = True
             token._plain = False
             marked.append(token)
+            if token._deadline is not None:
+                deadlines.append(token._deadline)
+                token._deadline = None
             if token._links:
                 for entry in list(token._links):
                     if entry is not came_by:
@@ -200,10 +205,8 @@ def mark(
                     if isinstance(below, Link) and (child := below.child()) is not None:
                         pending.append((child, below))
     wake_all(marked)
-    for token in marked:
-        if token._deadline is not None:
-            token._deadline.dispose()
-            token._deadline = None
+    for deadline in deadlines:
+        deadline.dispose()
     return marked
 
 
