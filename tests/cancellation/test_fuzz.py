@@ -6,7 +6,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -128,6 +128,10 @@ class Composition:
                 self.check_error(one)
         else:
             assert isinstance(error, OperationCanceledError | Expired), repr(error)
+            assert isinstance(error, Expired) or error.token.is_cancellation_requested
+
+    def check_canceled(self, task: asyncio.Task[None]) -> None:
+        assert task.cancelling() > 0, "a CancelledError without a cancel"
 
     async def part(self, depth: int) -> None:
         task = asyncio.current_task()
@@ -136,9 +140,9 @@ class Composition:
         try:
             await self.random.choice(self.PARTS if depth else self.WAITS)(self, depth - 1)
         except OperationCanceledError as error:
-            assert error.token.is_cancellation_requested
+            self.check_error(error)
         except asyncio.CancelledError:
-            assert task.cancelling() > 0
+            self.check_canceled(task)
             raise
         except Expired:
             pass
@@ -211,8 +215,8 @@ class Composition:
         if self.random.randrange(2):
             raise Expired
 
-    WAITS: list[Callable[[Composition, int], Awaitable[None]]] = [turn, sleep, delay, take, take, wait]
-    PARTS = [*WAITS, two, two, scope, scope, until_canceled, until_canceled, timeout, timeout, to_end, cleanup, group]
+    WAITS = (turn, sleep, delay, take, take, wait)
+    PARTS = (*WAITS, two, two, scope, scope, until_canceled, until_canceled, timeout, timeout, to_end, cleanup, group)
 
 
 @pytest.mark.parametrize("seeds", [range(n, n + 200) for n in range(0, 800, 200)], ids=str)
@@ -279,6 +283,11 @@ def test_eight_threads_at_work_on_one_tree_leave_it_in_order() -> None:
 
     workers = [Worker(lambda seed=seed: work(seed)) for seed in range(8)]
     assert min(worker.result(5 * PATIENCE) for worker in workers) >= 100
+    for source in sources:
+        source.cancel_after(None)
+    last = CancellationTokenSource()
+    last.cancel_after(0)
+    assert last.token.wait(PATIENCE)  # the clock's thread has done all that it had begun
     assert tree.lock.acquire(blocking=False)
     tree.lock.release()
     assert len(set(ran)) == len(ran)
