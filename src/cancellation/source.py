@@ -228,8 +228,6 @@ class CancellationTokenSource:
             if parent._canceled:  # before, or meanwhile
                 tree.mark(child, parent._reason, parent._origin or parent)
                 break
-        if child._canceled:  # the cancel may have come before the last link was made
-            tree.leave_live_parents(child)
         return source
 
     def _set_deadline(self, deadline: Deadline | None) -> None:

@@ -93,6 +93,8 @@ def link(parent: CancellationToken, child: CancellationToken) -> None:
         with lock:
             parent._callbacks[entry] = None
             parent._idle += 1
+    if child._canceled:  # through another parent, maybe before this link was made; nothing on the child is to be called
+        unlink(child, entry)
 
 
 def unlink(child: CancellationToken, entry: Link) -> bool:
@@ -267,13 +269,6 @@ def pop_link(token: CancellationToken) -> tuple[Link, CancellationToken | None]:
         if isinstance(entry, Link) and (child := token._callbacks.pop(entry, MISSING)) is not MISSING:
             return entry, child
     raise KeyError
-
-
-def leave_live_parents(child: CancellationToken) -> None:
-    for entry in list(child._links or ()):
-        parent = entry.parent()
-        if parent is not None and not parent._canceled:
-            unlink(child, entry)
 
 
 def leave(child: CancellationToken, entry: Link) -> None:

@@ -369,3 +369,19 @@ def test_on_another_thread(shape: str, first: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("cancellation.token.Lock", lambda: WatchedLock(threading.Lock(), other))
     assert sum(interleave(shape, first, second, other) for second in seconds_for(shape, first)) > 10
     assert lock._depth == 0
+
+
+@pytest.mark.parametrize("anywhere", [False, True])
+def test_a_cancel_amid_a_link_to_two_parents_leaves_nothing_on_the_other(anywhere: bool) -> None:
+    def make() -> Any:
+        def check() -> None:
+            assert made[0].is_cancellation_requested
+            assert not made[0].token._links
+            assert [list(source.token._callbacks) for source in parents] == [[], []]
+
+        parents = [CancellationTokenSource(), CancellationTokenSource()]
+        made: list[CancellationTokenSource] = []
+        tokens = [source.token for source in parents]
+        return lambda: made.append(link(*tokens)), parents[0].cancel, check
+
+    assert at_every_point(make, anywhere) > 10
