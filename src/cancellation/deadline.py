@@ -19,13 +19,12 @@ class Deadline:
     clock has the strong reference, so that a clock that is dropped lets go of the token.
     """
 
-    __slots__ = ("_over", "_ring", "_seconds", "reason", "timer")
+    __slots__ = ("_ring", "_seconds", "reason", "timer")
 
     def __init__(self, seconds: float) -> None:
         self.reason = time_is_over(seconds)
         self._seconds = seconds
         self.timer: Timer | None = None
-        self._over = False
         self._ring: ref[_Ring] | None = None
 
     def start(self, token: CancellationToken, provider: TimeProvider, cancel: Callable[..., object]) -> None:
@@ -34,8 +33,6 @@ class Deadline:
         self._ring = ref(ring)
         self.timer = provider.create_timer(ring, self._seconds)
         self.hold(token)
-        if self._over:  # meanwhile
-            self.dispose()
 
     def hold(self, token: CancellationToken) -> None:
         """Let the clock hold `token`, or let go of it."""
@@ -44,12 +41,11 @@ class Deadline:
             ring.held = token if listened_on else None  # and look again: a signal handler may have come in
 
     def dispose(self) -> None:
-        self._over = True
         timer, self.timer = self.timer, None
         if timer is not None:
             timer.dispose()
 
-    def __del__(self) -> None:
+    def __del__(self) -> None:  # also of one that was taken back before it had its timer
         self.dispose()
 
 

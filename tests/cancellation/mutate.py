@@ -702,8 +702,8 @@ MUTANTS = [
     M(
         "a deadline does not look who listens already",
         "deadline.py",
-        "        self.hold(token)\n        if self._over",
-        "        if self._over",
+        "        self.hold(token)\n\n",
+        "\n",
     ),
     M(
         "settling forgets the deadline",
@@ -718,18 +718,11 @@ MUTANTS = [
         "        if ring is not None and (ring",
     ),
     M(
-        "a deadline that is taken back while it is set rings",
-        "deadline.py",
-        "        if self._over:  # meanwhile\n            self.dispose()\n",
-        "",
-    ),
-    M(
         "a dropped deadline stays with the clock",
         "deadline.py",
-        "    def __del__(self) -> None:\n        self.dispose()",
-        "    def __del__(self) -> None:\n        pass",
+        "it had its timer\n        self.dispose()",
+        "it had its timer\n        pass",
     ),
-    M("a deadline forgets that it is over", "deadline.py", "        self._over = True\n", ""),
     M(
         "a deadline that is taken back while it fires cancels",
         "tree.py",
@@ -1049,13 +1042,13 @@ def tests_that_catch(mutant: Mutant | None) -> list[str]:
         # The state machine comes last: where a mutant makes it wait for ever, hypothesis tries again and again.
         files = sorted(HERE.glob("test_*.py"), key=lambda file: (file.stem == "test_state_machine", file.name))
         files = [file for file in files if file.stem not in ("test_mutants", "test_package")]
-        command = [sys.executable, "-m", "pytest", "-v", "-o", "addopts=", "-p", "no:cacheprovider", "--timeout=10"]
+        command = [sys.executable, "-m", "pytest", "-v", "-o", "addopts=", "-p", "no:cacheprovider", "--timeout=20"]
         command += [f"--maxfail={ENOUGH}", *map(str, files)]
         environment = {"PYTHONPATH": folder, "PATIENCE": "3", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
         with tempfile.TemporaryFile("w+") as output:
             try:
                 code = subprocess.run(
-                    command, env=os.environ | environment, stdout=output, stderr=output, timeout=120, check=False
+                    command, env=os.environ | environment, stdout=output, stderr=output, timeout=300, check=False
                 ).returncode
             except subprocess.TimeoutExpired:
                 code = None

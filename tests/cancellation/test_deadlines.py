@@ -704,3 +704,34 @@ def test_cancel_async_runs_the_callbacks_here_where_there_is_no_thread_to_be_had
 
 async def _wait_for(awaitable: Any) -> None:
     await awaitable
+
+
+def test_a_clock_that_sweeps_forgotten_deadlines_out_keeps_the_others() -> None:
+    clock = FakeTimeProvider()
+    clock._timers._sweep_at = 3
+    sources = [CancellationTokenSource(n, time_provider=clock) for n in (3, 2, 1)]
+    sources[1].dispose()
+    late = CancellationTokenSource(1.5, time_provider=clock)
+    assert sorted(due for due, _, _ in clock._timers._heap) == [1e9, 1.5e9, 3e9]
+    clock.advance(3)
+    assert [source.is_cancellation_requested for source in (*sources, late)] == [True, False, True, True]
+
+
+def test_a_deadline_that_is_replaced_before_it_has_its_timer_never_rings() -> None:
+    class Slow(FakeTimeProvider):
+        def create_timer(self, callback: Callable[[], object], delay: float) -> Timer:
+            timer = super().create_timer(callback, delay)
+            if delay == 1:
+                source.cancel_after(10)
+            timers.append(timer)
+            return timer
+
+    timers: list[Timer] = []
+    clock = Slow()
+    source = CancellationTokenSource(time_provider=clock)
+    source.cancel_after(1)
+    assert [timer.callback is None for timer in timers] == [False, True]
+    clock.advance(9)
+    assert not source.is_cancellation_requested
+    clock.advance(1)
+    assert source.is_cancellation_requested

@@ -662,3 +662,34 @@ def test_a_child_that_is_cancelled_while_it_is_being_linked_leaves_the_parents_t
     assert child.token.reason == "meanwhile"
     assert not second.token._callbacks
     assert not child.token._links
+
+
+def test_a_child_that_is_linked_while_its_parent_gets_a_deadline_is_counted() -> None:
+    class Meanwhile(dict[Any, Any]):
+        def __setitem__(self, entry: Any, held: Any) -> None:
+            super().__setitem__(entry, held)
+            if parent.token._plain:
+                parent.cancel_after(1000)
+
+    parent = CancellationTokenSource()
+    parent.token._callbacks = Meanwhile()
+    child = link(parent.token)
+    assert not parent.token._is_listened_on()
+    child.token.register(int)
+    assert parent.token._is_listened_on()
+
+
+def test_a_child_that_is_linked_while_the_others_are_counted_is_counted() -> None:
+    class Meanwhile(dict[Any, Any]):
+        def copy(self) -> dict[Any, Any]:
+            seen = super().copy()
+            if len(children) == 1:
+                children.append(link(parent.token))
+            return seen
+
+    parent = CancellationTokenSource()
+    children = [link(parent.token)]
+    parent.token._callbacks = Meanwhile(parent.token._callbacks)
+    parent.cancel_after(1000)
+    assert parent.token._idle == 2
+    assert not parent.token._is_listened_on()
