@@ -1269,3 +1269,29 @@ class Stream:
 
     async def __anext__(self) -> int:
         return 1
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_block_that_has_a_result_each_time_the_scope_looks_is_stopped_all_the_same(turns: int) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        source = CancellationTokenSource()
+        got: list[None] = []
+
+        async def work() -> None:
+            async with cancel_scope(source.token):
+                for _ in range(1000):
+                    future = loop.create_future()
+                    loop.call_soon(future.set_result, None)
+                    got.append(await future)
+
+        def cancel_in(turns: int) -> None:
+            loop.call_soon(cancel_in, turns - 1) if turns else source.cancel()
+
+        task = asyncio.create_task(work())
+        cancel_in(10 + turns)
+        with pytest.raises(OperationCanceledError):
+            await task
+        assert len(got) < 20
+
+    asyncio.run(main())
