@@ -1295,3 +1295,55 @@ def test_a_block_that_has_a_result_each_time_the_scope_looks_is_stopped_all_the_
         assert len(got) < 20
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("awaits", ["a future", "a gather"])
+def test_a_block_that_only_waits_is_stopped_at_once(awaits: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        source = CancellationTokenSource()
+        never = loop.create_future()
+
+        async def work() -> None:
+            async with cancel_scope(source.token):
+                await (never if awaits == "a future" else asyncio.gather(never))
+
+        def cancel() -> int:
+            source.cancel()
+            return task.cancelling()
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        if awaits == "a future":
+            assert cancel() == 1
+        else:  # which may hand the cancel on to the task that runs; here none does
+            seen = loop.create_future()
+            loop.call_soon(lambda: seen.set_result(cancel()))
+            assert await seen == 1
+        with pytest.raises(OperationCanceledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_a_result_that_an_awaited_task_was_handed_is_not_lost() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        source = CancellationTokenSource()
+        queue: asyncio.Queue[str] = asyncio.Queue()
+
+        async def work() -> str:
+            async with cancel_scope(source.token):
+                return await asyncio.create_task(queue.get())
+
+        def put_and_cancel() -> None:
+            queue.put_nowait("item")
+            source.cancel()
+
+        task = asyncio.create_task(work())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        loop.call_soon(put_and_cancel)
+        assert await task == "item"
+
+    asyncio.run(main())
