@@ -28,6 +28,8 @@ HAS_THREADS = sys.platform != "wasi" and getattr(getattr(sys, "_emscripten_info"
 Ts = TypeVarTuple("Ts")
 # To a type checker, what `register` returns for a coroutine function: not a registration. At runtime: TypeError.
 Refused = Coroutine[Any, Any, Never]
+# Without it, links go in and out under the tree's lock only: https://docs.python.org/3/howto/free-threading-python.html
+GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 CO_ASYNC = 0x80 | 0x200  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR; importing inspect costs more than all of this
 
 
@@ -392,7 +394,7 @@ def _code_flags(function: Callable[..., object]) -> int:
 def new_token() -> CancellationToken:
     token = object.__new__(CancellationToken)
     token._canceled = token._disposed = False
-    token._plain = True
+    token._plain = GIL
     token._reason = token._origin = token._deadline = token._runner = token._waiters = token._links = token._ref = None
     token._callbacks = {}
     token._idle = 0
