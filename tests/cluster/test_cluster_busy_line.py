@@ -153,6 +153,39 @@ def test_a_client_that_connects_again_faster_than_its_lost_connection_is_closed_
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("answer_comes", ["while Dask connects again", "when Dask has connected again"])
+@pytest.mark.parametrize("question", ["run_on_scheduler", "register_plugin"])
+def test_a_line_that_is_cut_while_a_pizzeria_opens_its_branches_costs_no_order(
+    cluster, other_client, cut_off, until, monkeypatch, question, answer_comes
+):
+    """What asks the scheduler to prepare them goes over another connection: its answer outlives the lost one."""
+    ask, was_cut = getattr(other_client, question), False
+
+    async def ask_and_be_cut(*arguments):
+        nonlocal was_cut
+        answer = await ask(*arguments)
+        if not was_cut:  # Dask connects again with the same questions
+            was_cut = True
+            if answer_comes == "when Dask has connected again":
+                await asyncio.to_thread(cut_off, other_client)
+            else:
+                other_client.scheduler_comm.comm.abort()
+                await asyncio.to_thread(until, lambda: other_client.status == "connecting")
+        return answer
+
+    async def main():
+        async with ClusterPizzeria(other_client, pace=0) as shop:
+            monkeypatch.setattr(other_client, question, ask_and_be_cut)
+            for order in orders(2):
+                receipt = await asyncio.wait_for(shop.place_order(order), 30)
+                assert receipt.status is OrderState.COMPLETED
+            assert was_cut
+            branches = [one for one in cluster.scheduler.worker_plugins if one.startswith(plugin_name(other_client.id))]
+            assert branches == [shop._name]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("is_asynchronous", [False, True])
 def test_however_often_a_busy_line_is_cut_each_order_ends_once_as_the_ledger_says_and_the_next_one_is_served(
     cluster, cut_off, is_asynchronous

@@ -48,6 +48,7 @@ class Line:
         self._loop = cast(Any, client.loop)
         self._outbox: deque[tuple[str, object]] = deque()
         self.is_open = False
+        self.times_lost = 0  # the connection, as far as Dask has noticed
         self._opening: asyncio.Task[None] | None = None
         self.sources: dict[str, CancellationTokenSource] = {}  # by name, those that are not put away
         self.channels: dict[str, Callable[[str, bytes], object]] = {}  # called with a worker's address and its words
@@ -55,8 +56,9 @@ class Line:
     async def ready(self) -> None:
         """Wait until all workers can hear. Await it on the client's loop. `ConnectionError` if the client is closed."""
         await asyncio.shield(self._start())
-        if not self.is_open and (client := self._client()) is not None:
+        while not self.is_open and (client := self._client()) is not None:
             raise_if_closed(client)
+            await asyncio.shield(self._start())  # the connection was lost meanwhile
 
     def send(self, kind: str, message: object) -> None:
         # It takes its turn among what Dask was told to send: no token is put away before a task that has it is sent.
@@ -76,6 +78,7 @@ class Line:
             return
         client._stream_handlers[OP] = self._heard
         client._reconnect, client._ensure_connected = self._reconnect, self._connect_again
+        times_lost = self.times_lost
         try:
             await client.run_on_scheduler(install)
         except OSError:  # of the connection, not of what is at its other end
@@ -85,6 +88,8 @@ class Line:
                 f"the cluster cannot hear of cancels: {error}. Install this course's packages on its scheduler and on "
                 "every worker, in the versions that are here"
             ) from error
+        if self.times_lost != times_lost:
+            return  # the answer came over another connection, and outlived the one that was lost: the line opens anew
         self.is_open = True
         self._flush()
 
@@ -93,6 +98,7 @@ class Line:
         client = self._client()
         assert client is not None  # it calls this
         self.is_open = False
+        self.times_lost += 1
         self.channels.clear()
         tried = asyncio.Event()
         self._opening = asyncio.ensure_future(self._install_anew(tried))

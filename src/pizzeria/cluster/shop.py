@@ -184,16 +184,25 @@ class ClusterPizzeria(Pizzeria):
         await asyncio.shield(self._opening)
 
     async def _open_branches(self) -> None:
-        await self._line.ready()
-        self._name = plugin_name(self._client.id, uuid4().hex)
-        await self._client.register_plugin(Branch(self._name, self._client.id, self.ovens, self._opened))
-        self._line.channels[self._name] = self._desk.hear
+        while True:
+            await self._line.ready()
+            times_lost = self._line.times_lost
+            name = plugin_name(self._client.id, uuid4().hex)
+            await self._client.register_plugin(Branch(name, self._client.id, self.ovens, self._opened))
+            if self._line.times_lost == times_lost:
+                break
+            await self._put_away(name)  # mostly the scheduler has, with the connection that was lost meanwhile
+        self._name = name
+        self._line.channels[name] = self._desk.hear
 
     async def _close_branches(self) -> None:
         if self._line.channels.pop(self._name, None) is not None:
-            with suppress(OSError, ValueError):  # what is gone, a worker or the branches, has nothing to put away
-                await self._client.unregister_worker_plugin(self._name)
+            await self._put_away(self._name)
         self._opening = None
+
+    async def _put_away(self, name: str) -> None:
+        with suppress(OSError, ValueError):  # what is gone, a worker or the branches, has nothing to put away
+            await self._client.unregister_worker_plugin(name)
 
     async def _submit_and_wait(self, order: Order, token: CancellationToken, pace: float | None) -> bool:
         await self._branches()
