@@ -12,7 +12,7 @@ from distributed import Client, SchedulerPlugin
 
 from pizzeria import Order, OrderState
 from pizzeria.cluster import ClusterPizzeria
-from pizzeria.cluster.switchboard import OP, Switchboard, plugin_name
+from pizzeria.cluster.switchboard import OP, Receiver, Switchboard, plugin_name
 from pizzeria.events import Money, StateChanged
 from pizzeria.order import MOVES
 from pizzeria.receipt import Receipt
@@ -262,7 +262,7 @@ class Scheduler:
 
     def __init__(self):
         self.workers, self.worker_plugins = {"worker": None}, {}
-        self.stream_handlers, self.to_clients = {}, []
+        self.stream_handlers, self.to_clients, self.to_workers = {}, [], []
 
     def add_plugin(self, plugin, name):
         pass
@@ -275,7 +275,7 @@ class Scheduler:
         self.to_clients.append(message["channel"])
 
     def worker_send(self, worker, message):
-        pass
+        self.to_workers.append(message)
 
 
 @pytest.mark.parametrize(
@@ -304,5 +304,22 @@ def test_what_workers_said_to_a_lost_connection_does_not_reach_the_new_one_which
         scheduler.worker_plugins[new] = None
         say(new)
         assert scheduler.to_clients == [old, *[others] * len(noticed), new]
+
+    asyncio.run(main())
+
+
+def test_a_lost_connection_closes_its_own_channels_and_none_that_was_opened_over_the_next_one():
+    """What is said of the lost one comes over another road than the new branch, and may come after it."""
+
+    async def main():
+        scheduler, receiver, heard = Scheduler(), Receiver(), []
+        old, new, others = plugin_name("me", "old"), plugin_name("me", "new"), plugin_name("another", "old")
+        scheduler.worker_plugins = dict.fromkeys([old, others])
+        Switchboard(scheduler).remove_client(scheduler, "me")
+        for channel in (old, new, others):
+            receiver.connect(channel, lambda word, channel=channel: heard.append((channel, word)))
+        for message in scheduler.to_workers:
+            receiver._heard(**{name: value for name, value in message.items() if name != "op"})
+        assert heard == [(old, None)]
 
     asyncio.run(main())

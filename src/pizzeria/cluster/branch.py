@@ -38,7 +38,7 @@ class Branch(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         self._desk = Telephone(worker, self._client, self.name)
         self._receiver = cast(Receiver, worker.plugins[OP])
-        self._receiver.connect(self.name, self._client, self._desk.hear)
+        self._receiver.connect(self.name, self._desk.hear)
         self._shop = _Services(self._desk, self._ovens)
         self._late = time.time() - self._opened
         self._shop.events.subscribe(self._pass_on)

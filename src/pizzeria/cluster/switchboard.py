@@ -70,9 +70,10 @@ class Switchboard(SchedulerPlugin):
         reason = travel.pack(ConnectionError("the client that placed it has gone"))
         mine = [name for name, shared in self._shared.items() if client in shared.clients]
         self._cancel(client, [(name, reason) for name in mine if self._shared[name].clients == {client}])
-        self._tell_workers(left=client)
+        left = self._plugins_of(client)
+        self._tell_workers(left=left)  # by name: the client may have opened others by the time the workers hear it
         self._close(client, mine)
-        for name in self._plugins_of(client):
+        for name in left:
             self._tidying[name] = asyncio.ensure_future(self._unregister(name))
 
     async def _register(self) -> None:
@@ -191,25 +192,23 @@ class Receiver(WorkerPlugin):
 
     def __init__(self) -> None:
         self.channels: dict[str, Callable[[bytes | None], object]] = {}  # called with None: the client has gone
-        self._clients: dict[str, str] = {}  # by channel
 
     def setup(self, worker: Worker) -> None:
         worker.stream_handlers[OP] = self._heard  # for good: a message without a handler would end the connection
 
-    def connect(self, channel: str, client: str, hear: Callable[[bytes | None], object]) -> None:
-        """Have `hear` called with what `client` sends to `channel`."""
-        self.channels[channel], self._clients[channel] = hear, client
+    def connect(self, channel: str, hear: Callable[[bytes | None], object]) -> None:
+        """Have `hear` called with what the client of `channel` sends to it."""
+        self.channels[channel] = hear
 
     def disconnect(self, channel: str) -> None:
         self.channels.pop(channel, None)
-        self._clients.pop(channel, None)
 
     def _heard(
         self,
         *,
         canceled: Iterable[tuple[str, bytes]] = (),
         forgotten: Iterable[str] = (),
-        left: str | None = None,
+        left: Iterable[str] = (),
         channel: str = "",
         data: bytes = b"",
         **_: Any,
@@ -217,7 +216,8 @@ class Receiver(WorkerPlugin):
         for name, reason in canceled:
             travel.cancel(name, reason)
         travel.forget(forgotten)
-        for mine in [one for one, client in self._clients.items() if client == left]:
-            self.channels[mine](None)
+        for name in left:
+            if name in self.channels:
+                self.channels[name](None)
         if channel in self.channels:
             self.channels[channel](data)
