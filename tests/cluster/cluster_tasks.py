@@ -105,6 +105,11 @@ def set_pace(dask_worker, pace):
             plugin._shop.pace = pace
 
 
+def close_desk(dask_worker, branch):
+    """As it is closed where the client has gone."""
+    dask_worker.plugins[branch]._desk.hear(None)
+
+
 def shared(dask_scheduler):
     """The names of the tokens that the scheduler knows."""
     return dask_scheduler.extensions["cancellation"].shared()

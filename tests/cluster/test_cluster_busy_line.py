@@ -12,6 +12,7 @@ from distributed import Client, SchedulerPlugin
 
 from pizzeria import Order, OrderState
 from pizzeria.cluster import ClusterPizzeria
+from pizzeria.cluster.line import line_of
 from pizzeria.cluster.switchboard import OP, Receiver, Switchboard, plugin_name
 from pizzeria.events import Money, StateChanged
 from pizzeria.order import MOVES
@@ -95,6 +96,34 @@ class SlowPuttingAway(SchedulerPlugin):
         await close()
 
 
+def be_cut_once_at(client, question, answer_comes, cut_off):
+    """From now on: the line is cut when the scheduler has answered `question`, and the answer outlives the cut."""
+    ask, was_cut = getattr(client, question), False
+
+    async def ask_and_be_cut(*arguments):
+        nonlocal was_cut
+        answer = await ask(*arguments)
+        if not was_cut:  # Dask connects again with the same questions
+            was_cut = True
+            if answer_comes == "when Dask has connected again":
+                await asyncio.to_thread(cut_off, client)
+            else:
+                connect, is_lost, answered = client._ensure_connected, asyncio.Event(), asyncio.Event()
+
+                async def connect_after_the_answer(timeout=None):
+                    is_lost.set()
+                    await answered.wait()
+                    await connect(timeout)
+
+                client._ensure_connected = connect_after_the_answer
+                client.scheduler_comm.comm.abort()
+                await is_lost.wait()
+                asyncio.get_running_loop().call_soon(answered.set)
+        return answer
+
+    setattr(client, question, ask_and_be_cut)
+
+
 @contextmanager
 def scheduler_with(cluster, plugin):
     cluster.scheduler.add_plugin(plugin)
@@ -156,32 +185,55 @@ def test_a_client_that_connects_again_faster_than_its_lost_connection_is_closed_
 @pytest.mark.parametrize("answer_comes", ["while Dask connects again", "when Dask has connected again"])
 @pytest.mark.parametrize("question", ["run_on_scheduler", "register_plugin"])
 def test_a_line_that_is_cut_while_a_pizzeria_opens_its_branches_costs_no_order(
-    cluster, other_client, cut_off, until, monkeypatch, question, answer_comes
+    cluster, other_client, cut_off, question, answer_comes
 ):
     """What asks the scheduler to prepare them goes over another connection: its answer outlives the lost one."""
-    ask, was_cut = getattr(other_client, question), False
-
-    async def ask_and_be_cut(*arguments):
-        nonlocal was_cut
-        answer = await ask(*arguments)
-        if not was_cut:  # Dask connects again with the same questions
-            was_cut = True
-            if answer_comes == "when Dask has connected again":
-                await asyncio.to_thread(cut_off, other_client)
-            else:
-                other_client.scheduler_comm.comm.abort()
-                await asyncio.to_thread(until, lambda: other_client.status == "connecting")
-        return answer
 
     async def main():
         async with ClusterPizzeria(other_client, pace=0) as shop:
-            monkeypatch.setattr(other_client, question, ask_and_be_cut)
+            be_cut_once_at(other_client, question, answer_comes, cut_off)
             for order in orders(2):
                 receipt = await asyncio.wait_for(shop.place_order(order), 30)
                 assert receipt.status is OrderState.COMPLETED
-            assert was_cut
+            assert shop._line.times_lost == 1
             branches = [one for one in cluster.scheduler.worker_plugins if one.startswith(plugin_name(other_client.id))]
             assert branches == [shop._name]
+
+    asyncio.run(main())
+
+
+def test_a_line_that_is_cut_while_it_opens_is_ready_only_when_it_is_connected_again(other_client, cut_off):
+    line = line_of(other_client)
+    be_cut_once_at(other_client, "run_on_scheduler", "while Dask connects again", cut_off)
+
+    async def connection_when_ready():
+        await line.ready()
+        return other_client.scheduler_comm
+
+    assert other_client.sync(connection_when_ready) is not None
+    assert line.is_open
+
+
+@pytest.mark.parametrize("closed", ["the branches", "their desk"])
+def test_an_order_that_finds_its_branch_closed_fails_and_the_next_one_is_served_by_a_new_one(
+    cluster, other_client, closed
+):
+    """Dask may have put it away for a reason that the pizzeria has not heard of."""
+
+    async def main():
+        async with ClusterPizzeria(other_client, pace=0) as shop:
+            await shop.place_order(*orders(1))
+            if closed == "the branches":
+                await asyncio.to_thread(other_client.unregister_worker_plugin, shop._name)
+            else:
+                await asyncio.to_thread(other_client.run, cluster_tasks.close_desk, branch=shop._name)
+            with pytest.raises(ConnectionError, match=r"no branch is open|the desk at the client .* is closed"):
+                await asyncio.wait_for(shop.place_order(*orders(1)), 30)
+            for order in orders(2):
+                receipt = await asyncio.wait_for(shop.place_order(order), 30)
+                assert receipt.status is OrderState.COMPLETED
+            branches = [one for one in cluster.scheduler.worker_plugins if one.startswith(plugin_name(other_client.id))]
+            assert list(shop._line.channels) == branches == [shop._name]
 
     asyncio.run(main())
 

@@ -11,7 +11,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from cancellation import CancellationToken
 from pizzeria.bank import Bank
 from pizzeria.cluster.switchboard import OP, Receiver
-from pizzeria.cluster.telephone import Telephone
+from pizzeria.cluster.telephone import BranchClosed, Telephone
 from pizzeria.events import CancelRequested, Event, Money, StateChanged
 from pizzeria.ledger import Entry
 from pizzeria.order import Order, OrderState
@@ -94,5 +94,5 @@ async def serve_order(
     """
     plugin = get_worker().plugins.get(branch)
     if plugin is None:
-        raise ConnectionError(f"no branch is open here for order {order.id}: the client that placed it was cut off")
+        raise BranchClosed(f"no branch is open here for order {order.id}: the client that placed it was cut off")
     await cast(Branch, plugin).serve(order, token, pace, own_pace)

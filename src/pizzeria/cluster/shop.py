@@ -17,6 +17,7 @@ from pizzeria.cluster.desk import Desk
 from pizzeria.cluster.line import line_of, raise_if_closed
 from pizzeria.cluster.source import ClusterTokenSource
 from pizzeria.cluster.switchboard import plugin_name
+from pizzeria.cluster.telephone import BranchClosed
 from pizzeria.events import Event, Line, Money, StateChanged
 from pizzeria.ledger import Ledger
 from pizzeria.order import Order, OrderState
@@ -58,6 +59,7 @@ class ClusterPizzeria(Pizzeria):
         self._client: Any = client  # distributed has types for half of it
         self._opened = time.time()
         self._name = ""  # of its branches: new ones each time they are opened
+        self._found_closed = ""  # the name of those that an order found closed
         self._line = line_of(client)
         self._desk = Desk(self.ledger, self._answer, self._pass_on, self._note)
         self._opening: asyncio.Task[None] | None = None  # on the client's loop, as is all that follows
@@ -179,11 +181,13 @@ class ClusterPizzeria(Pizzeria):
 
     async def _branches(self) -> None:
         """Open them, if they are not: never yet, or they were closed when the connection was lost."""
-        if self._opening is None or (self._opening.done() and self._name not in self._line.channels):
+        is_open = self._name in self._line.channels and self._name != self._found_closed
+        if self._opening is None or (self._opening.done() and not is_open):
             self._opening = asyncio.ensure_future(self._open_branches())
         await asyncio.shield(self._opening)
 
     async def _open_branches(self) -> None:
+        await self._close_branches()  # those that an order found closed
         while True:
             await self._line.ready()
             times_lost = self._line.times_lost
@@ -198,7 +202,6 @@ class ClusterPizzeria(Pizzeria):
     async def _close_branches(self) -> None:
         if self._line.channels.pop(self._name, None) is not None:
             await self._put_away(self._name)
-        self._opening = None
 
     async def _put_away(self, name: str) -> None:
         with suppress(OSError, ValueError):  # what is gone, a worker or the branches, has nothing to put away
@@ -206,6 +209,7 @@ class ClusterPizzeria(Pizzeria):
 
     async def _submit_and_wait(self, order: Order, token: CancellationToken, pace: float | None) -> bool:
         await self._branches()
+        name = self._name
         self._desk.expect(order, token)
         future = await self._submit(order, token, pace)
         end = asyncio.ensure_future(future.exception())
@@ -229,6 +233,8 @@ class ClusterPizzeria(Pizzeria):
         finally:
             self._desk.close(order.id)
             future.release()
+        if isinstance(error, BranchClosed):
+            self._found_closed = name
         if error is not None:
             raise error
         if status != "finished":  # of a cancelled future Dask says that it has no error

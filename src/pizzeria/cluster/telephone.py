@@ -19,10 +19,14 @@ from pizzeria.events import Event, StateChanged
 from pizzeria.ledger import Entry
 
 
+class BranchClosed(ConnectionError):
+    """The client that placed the order was cut off, and its branch here put away."""
+
+
 class Telephone(Bank):
     """The client's ledger, as the services on a worker reach it. Used on the worker's loop.
 
-    What a step refuses comes out as the ledger raised it; `ConnectionError` once the desk is closed.
+    What a step refuses comes out as the ledger raised it; `BranchClosed` once the desk is.
     """
 
     def __init__(self, worker: Worker, client: str, channel: str) -> None:
@@ -114,5 +118,5 @@ class Telephone(Bank):
         self._outbox.append(message)
 
 
-def _gone() -> ConnectionError:
-    return ConnectionError("the desk at the client that keeps the ledger is closed")
+def _gone() -> BranchClosed:
+    return BranchClosed("the desk at the client that keeps the ledger is closed")
