@@ -8,7 +8,7 @@ from cancellation import CancellationToken, TimeProvider
 from pizzeria.bank import Bank, LedgerHere
 from pizzeria.cancel_watch import CancelWatch
 from pizzeria.clock import Clock, check_pace
-from pizzeria.events import CancelRequested, Event, EventStream
+from pizzeria.events import CancelRequested, Event, EventStream, Money
 from pizzeria.kitchen import Kitchen
 from pizzeria.ledger import Ledger
 from pizzeria.notification import Notification
@@ -136,6 +136,10 @@ class Pizzeria:
         if not receipt.cancel_requested and type(event) is not CancelRequested:
             # An order may hear of a cancel on another thread before the watch does. What it tells then comes after it.
             self._cancel_watch.look(receipt)
+        if type(event) is Money and event.step == "refund" and not receipt.charged:
+            # The bank took the money, and its answer was lost. Readers hear of the charge before they hear that it is
+            # taken back.
+            self.events.publish(Money(event.order, event.at, "capture", event.cents))
         receipt.read(event)
 
 

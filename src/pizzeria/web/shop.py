@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from cancellation import CancellationToken, CancellationTokenSource
 from pizzeria.bank import Bank
-from pizzeria.events import Event, EventStream, Money
+from pizzeria.events import EventStream
 from pizzeria.kitchen import Kitchen
 from pizzeria.ledger import Ledger
 from pizzeria.order import Order
@@ -63,14 +63,6 @@ class WebPizzeria(Pizzeria):
             work.result()
             if cancelled is not None:
                 raise cancelled
-
-    def _read(self, event: Event) -> None:
-        if isinstance(event, Money) and event.step == "refund":
-            receipt = self._receipts.get(event.order.id)
-            if receipt is not None and not receipt.charged:
-                # The cancel cut the payment's answer short, before it told of the capture that is taken back here.
-                self.events.publish(Money(event.order, event.at, "capture", event.cents))
-        super()._read(event)
 
     def _open_bank(self) -> Bank:
         return BankFarAway(self._payment_service)
