@@ -21,6 +21,9 @@ class Bank(Protocol):
 
     async def undo(self, order_id: str) -> Entry | None: ...
 
+    async def entries(self, order_id: str) -> list[Entry]:
+        """What was done for the order, oldest first: by this call's steps, or by others'."""
+
 
 class LedgerHere(Bank):
     """A ledger in this process. No step ever suspends, so that no cancel can come between two lines of a service."""
@@ -42,3 +45,6 @@ class LedgerHere(Bank):
 
     async def undo(self, order_id: str) -> Entry | None:
         return self._ledger.undo(order_id)
+
+    async def entries(self, order_id: str) -> list[Entry]:
+        return self._ledger.entries(order_id)

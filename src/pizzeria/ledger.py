@@ -104,6 +104,8 @@ class LedgerError(RuntimeError):
     """The ledger refuses a step, or cannot be opened."""
 
 
+UNDOING = ("void", "refund")  # the steps after which nothing is kept
+
 _Values = tuple[str, ...] | dict[str, str | float]  # for the places of a question
 
 _MOST = 10**12  # cents of one order: so that sums stay far below what SQLite can hold
@@ -239,6 +241,8 @@ class Ledger:
     def entries(self, order_id: str | None = None) -> list[Entry]:
         """All entries, or one order's, oldest first."""
         with self._lock:
+            if self._dropped:
+                return []
             return [Entry(*row) for row in self._select("order_id, step, cents, at", order_id, "ORDER BY number")]
 
     def charged(self, order_id: str | None = None) -> int:

@@ -9,7 +9,7 @@ from pizzeria.bank import Bank
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream, Line, Money, StateChanged
 from pizzeria.kitchen import Kitchen
-from pizzeria.ledger import Entry, LedgerError
+from pizzeria.ledger import UNDOING, Entry
 from pizzeria.notification import Notification
 from pizzeria.order import FINAL, MOVES, Order, OrderState
 from pizzeria.payment import Payment
@@ -63,22 +63,30 @@ class Orders:
                 raise
             by_token = isinstance(error, OperationCanceledError) and token.is_cancellation_requested
             try:
-                undone = await self._bank.undo(order.id)
+                undone, last = await self._undo(order.id)
             except Exception as failure:  # the order stays open in the ledger, which repairs it when opened again
                 progress.fail(failure)
                 raise
-            if undone is None and progress.settling and not isinstance(error, LedgerError):
-                await self._hand_over(order, progress, pace)  # the bank had settled; what came then is too late
+            if progress.settling and last is not None and last.step == "settle":
+                await self._hand_over(order, progress, pace)  # the money stays; what came then is too late
                 if isinstance(error, Exception):
                     return
                 raise
             if by_token or isinstance(error, asyncio.CancelledError):
                 reason = token.reason
-                progress.end_undone(undone, OrderState.CANCELLED, reason, _cancel_line(reason))
+                progress.end_undone(last, OrderState.CANCELLED, reason, _cancel_line(reason), by_us=undone is not None)
             else:
-                progress.fail(error, undone)
+                progress.fail(error, last, by_us=undone is not None)
             if not by_token:
                 raise
+
+    async def _undo(self, order_id: str) -> tuple[Entry | None, Entry | None]:
+        """What was undone now, and the order's last entry: the same, unless the ledger had ended the order before."""
+        undone = await self._bank.undo(order_id)
+        if undone is not None:
+            return undone, undone
+        entries = await self._bank.entries(order_id)
+        return None, entries[-1] if entries else None
 
     async def _hand_over(self, order: Order, progress: _Progress, pace: float | None) -> None:
         if progress.state is not OrderState.HANDED_OVER:
@@ -108,18 +116,18 @@ class _Progress:
         self._enter(state)
         self._events.publish(StateChanged(self._order, self._clock.now, state, line=line))
 
-    def end_undone(self, undone: Entry | None, state: OrderState, reason: object, line: str) -> None:
-        """Cancelled or failed. `undone`: what had to be undone in the ledger."""
+    def end_undone(self, last: Entry | None, state: OrderState, reason: object, line: str, *, by_us: bool) -> None:
+        """Cancelled or failed. `last`: the order's in the ledger. `by_us`: not from elsewhere, or by a repair."""
         self._enter(state)
         order, now = self._order, self._clock.now
         end = StateChanged(order, now, state, reason, line=line)
-        if undone is not None:
-            cleanup = "🧹 Cleaning up before stopping..."
-            self._events.publish(Money(order, now, undone.step, undone.cents, line=cleanup))
+        if last is not None and last.step in UNDOING:
+            cleanup = "🧹 Cleaning up before stopping..." if by_us else ""
+            self._events.publish(Money(order, now, last.step, last.cents, line=cleanup))
         self._events.publish(end)
 
-    def fail(self, error: BaseException, undone: Entry | None = None) -> None:
-        self.end_undone(undone, OrderState.FAILED, error, f"⚠️ Order failed: {_in_words(error)}")
+    def fail(self, error: BaseException, last: Entry | None = None, *, by_us: bool = False) -> None:
+        self.end_undone(last, OrderState.FAILED, error, f"⚠️ Order failed: {_in_words(error)}", by_us=by_us)
 
     def hand_over(self) -> None:
         self._enter(OrderState.HANDED_OVER)

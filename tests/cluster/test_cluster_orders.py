@@ -7,7 +7,7 @@ import pytest
 from distributed import Client, Future
 
 from cancellation import CancellationToken, CancellationTokenSource
-from pizzeria import Ledger, LedgerError, Order, OrderCounter, OrderState, Pizzeria
+from pizzeria import Ledger, LedgerError, Order, OrderCounter, OrderState, Pizzeria, Receipt
 from pizzeria.cluster import ClusterPizzeria, ClusterTokenSource
 from pizzeria.cluster.branch import serve_order
 from pizzeria.events import CancelRequested, Line, MessageSent, Money, StateChanged, Step
@@ -206,6 +206,27 @@ def test_a_failing_bank_undoes_the_order_and_its_error_comes_out(client, monkeyp
                 await shop.place_order(new_order())
             assert [e.state for e in events if isinstance(e, StateChanged)][-1] is OrderState.FAILED
             assert [entry.step for entry in shop.ledger.entries()] == ["authorize", "void"]
+
+    asyncio.run(main())
+
+
+def test_an_order_that_was_undone_from_elsewhere_tells_the_refund_that_the_ledger_has(client, monkeypatch):
+    async def main():
+        async with ClusterPizzeria(client, pace=0) as shop:
+            capture = shop.ledger.capture
+
+            def capture_and_undo(order_id):
+                entry = capture(order_id)
+                shop.ledger.undo(order_id)
+                return entry
+
+            monkeypatch.setattr(shop.ledger, "capture", capture_and_undo)
+            order = new_order()
+            receipt = Receipt(order)
+            shop.events.subscribe(receipt.read)
+            with pytest.raises(LedgerError, match="done for it is: authorize, capture, refund"):
+                await shop.place_order(order)
+            assert (receipt.status, receipt.charged, receipt.refunded) == (OrderState.FAILED, 950, 950)
 
     asyncio.run(main())
 

@@ -16,6 +16,7 @@ from cancellation import CancellationTokenSource
 from pizzeria import Order, OrderState
 from pizzeria.events import CancelRequested, Event, MessageSent, Money, StateChanged, Step
 from pizzeria.order import MOVES
+from pizzeria.receipt import Receipt
 
 PRICE = 950
 
@@ -40,6 +41,16 @@ def fails_after(shop, method):
         raise Broken(f"{method} was done, and its answer lost")
 
     setattr(shop.ledger, method, fail)
+
+
+def ledger_is_opened_again_around_settle(shop):
+    """The bank's machine starts anew before it has settled: its ledger repairs itself, and the money goes back."""
+
+    def fail(order_id):
+        shop.ledger.undo(order_id)
+        raise Broken("the bank started anew")
+
+    shop.ledger.settle = fail
 
 
 def oven_breaks(shop):
@@ -68,6 +79,7 @@ FAILURES = {
     "bank loses its answer to the capture": lambda shop: fails_after(shop, "capture"),
     "ledger refuses to settle": lambda shop: fails_before(shop, "settle"),
     "ledger loses its answer to settle": lambda shop: fails_after(shop, "settle"),
+    "ledger is opened again around settle": ledger_is_opened_again_around_settle,
     "oven breaks": oven_breaks,
     "message fails": message_fails,
 }
@@ -118,6 +130,11 @@ def check(shop, order, task, where):
 
     kept = PRICE if states[-1] is OrderState.COMPLETED else 0
     assert shop.ledger.kept(order.id) == kept, (where, shop.ledger.entries())
+    receipt = Receipt(order)
+    for event in shop.recorded:
+        receipt.read(event)
+    money = (shop.ledger.charged(order.id), shop.ledger.refunded(order.id))
+    assert (receipt.charged, receipt.refunded) == money, where  # what people read is what the ledger has
     steps = Counter(entry.step for entry in shop.ledger.entries(order.id))
     assert max(steps.values(), default=1) == 1, where
     assert steps["void"] + steps["refund"] + steps["settle"] == (1 if steps["authorize"] else 0), (where, steps)

@@ -214,6 +214,53 @@ def test_an_order_that_was_refunded_by_hand_is_not_handed_over():
     run(test)
 
 
+def test_a_payment_service_that_starts_anew_instead_of_settling_lets_no_pizza_go(monkeypatch, tmp_path):
+    """Its ledger, opened again, gives the money back."""
+    path = tmp_path / "money.db"
+    ledgers = [Ledger(path)]
+
+    async def test():
+        async with WebPizzeria(ledgers[0], pace=0) as shop:
+
+            def start_anew(ledger, order_id):
+                ledger.close()
+                ledgers.append(Ledger(path))
+                for method in ("undo", "entries", "knows"):  # asked from now on
+                    monkeypatch.setattr(ledger, method, getattr(ledgers[1], method))
+                raise OSError("the service starts anew")
+
+            monkeypatch.setattr(Ledger, "settle", start_anew)
+            order = Order("Margherita", "12 Main St")
+            states, money = states_of(shop, order.id), []
+            shop.events.subscribe(lambda event: money.append(event.step) if isinstance(event, Money) else None)
+            with pytest.raises(ServiceError, match="the service starts anew"):
+                await shop.place_order(order)
+            assert states[-1] == "failed"
+            assert "handed over" not in states
+            assert money == [entry.step for entry in ledgers[1].entries(order.id)] == ["authorize", "capture", "refund"]
+
+    run(test)
+    ledgers[1].close()
+
+
+def test_an_order_that_was_undone_from_elsewhere_tells_the_refund_that_the_ledger_has():
+    async def test():
+        async with open_pizzeria() as (shop, url):
+            counter = OrderCounter(shop)
+            shop.events.subscribe(
+                lambda event: shop.ledger.undo(event.order.id) if getattr(event, "state", None) == "cooking" else None
+            )
+            counter.place.click()
+            await counter.finished()
+            (card,) = counter.orders
+            assert (card.receipt.charged, card.receipt.refunded) == (950, 950)
+            assert "€9.50 were charged and refunded." in card._receipt.value
+            details = json.loads((await ask(url, "POST", "/orders", MARGHERITA))[2])
+            assert (details["status"], details["charged"], details["refunded"]) == ("failed", 950, 950)
+
+    run(test)
+
+
 def test_a_service_that_is_gone_makes_the_order_fail_in_words():
     async def test():
         async with open_pizzeria() as (shop, url):

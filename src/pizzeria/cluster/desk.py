@@ -94,7 +94,7 @@ class Desk:
             return self.ledger.entries(order_id)
         if case is None or case.attempt != attempt:
             raise LedgerError(f"cannot {step} order {order_id}: it is no longer in the hands of this worker")
-        if step == "undo":
-            return self.ledger.undo(order_id)
+        if step in ("undo", "entries"):
+            return getattr(self.ledger, step)(order_id)
         done: list[Entry] = [entry for entry in self.ledger.entries(order_id) if entry.step == step]
         return done[0] if done else getattr(self.ledger, step)(order_id, *arguments)

@@ -68,6 +68,10 @@ class Telephone(Bank):
         entry: Entry | None = await self._ask(order_id, "undo")
         return entry
 
+    async def entries(self, order_id: str) -> list[Entry]:
+        entries: list[Entry] = await self._ask(order_id, "entries")
+        return entries
+
     def tell(self, event: Event) -> None:
         """Pass an event on to the client's readers."""
         if isinstance(event, StateChanged) and event.reason is not None:

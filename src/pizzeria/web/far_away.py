@@ -186,3 +186,6 @@ class BankFarAway(Bank):
     async def undo(self, order_id: str) -> Entry | None:
         entry = await self._service.ask("DELETE", f"/payments/{order_id}")
         return entry and Entry(**entry)
+
+    async def entries(self, order_id: str) -> list[Entry]:
+        return [Entry(**entry) for entry in await self._service.ask("GET", f"/payments/{order_id}") or []]
