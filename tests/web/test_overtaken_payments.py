@@ -210,8 +210,9 @@ def test_payments_and_undos_that_come_twice_end_as_if_they_had_come_once(tmp_pat
         assert done != TAKEN or "DELETE" not in requests, acts
         statuses = [request.status for name, request in requests.items() if name.startswith("POST")]
         assert statuses.count(200) <= 1, acts  # one pays, and the other is refused
-        told = [request.answer for name, request in requests.items() if name.startswith("DELETE")]
-        assert sum(answer != b"null" for answer in told) == ("DELETE" in requests and done != NOTHING), acts
+        told = [json.loads(request.answer) for name, request in requests.items() if name.startswith("DELETE")]
+        assert all(entry is None or entry["step"] == done[-1] for entry in told), acts
+        assert done == NOTHING or None not in told, acts  # each is told of the undo, whoever did it
 
 
 def test_a_request_that_is_ended_by_force_leaves_no_reservation_whenever_that_is(tmp_path):
@@ -285,9 +286,52 @@ def test_a_payment_whose_client_hangs_up_and_never_comes_back_is_voided(tmp_path
             await paying.wait()
             await line.hang_up()
             await until(lambda: len(ledger.entries("a")) == 2)
-            answers = [json.loads((await ask(url, "DELETE", "/payments/a"))[2]) for _ in range(2)]
-            assert answers == [ledger.entries("a")[-1]._asdict(), None]
-            assert answers[0]["step"] == "void"
+            assert ledger.entries("a")[-1].step == "void"
+
+    run(test)
+
+
+@pytest.mark.parametrize("steps", [VOIDED, REFUNDED], ids=" ".join)
+def test_an_undo_whose_answer_was_lost_can_be_asked_for_again_and_tells_the_same_also_after_a_restart(tmp_path, steps):
+    *before, end = steps
+    told = []
+
+    async def test():
+        async with open_payment_service(tmp_path / "money.db") as (ledger, _, url):
+            for step in before:
+                getattr(ledger, step)("a", *[950] * (step == "authorize"))
+            told.extend([(await ask(url, "DELETE", "/payments/a"))[2] for _ in range(2)])
+            assert json.loads(told[0]) == ledger.entries("a")[-1]._asdict()
+            assert json.loads(told[0])["step"] == end
+        async with open_payment_service(tmp_path / "money.db") as (ledger, _, url):
+            told.append((await ask(url, "DELETE", "/payments/a"))[2])
+            assert [entry.step for entry in ledger.entries("a")] == list(steps)
+        assert len(set(told)) == 1
+
+    run(test)
+
+
+def test_a_payment_that_was_given_back_by_a_restart_is_told_as_given_back(tmp_path):
+    async def test():
+        with Ledger(tmp_path / "money.db") as ledger:
+            ledger.authorize("a", 950)
+            ledger.capture("a")
+        async with open_payment_service(tmp_path / "money.db") as (ledger, _, url):
+            told = json.loads((await ask(url, "DELETE", "/payments/a"))[2])
+            assert told == ledger.repaired[0]._asdict()
+            assert told["step"] == "refund"
+
+    run(test)
+
+
+def test_of_a_settled_payment_an_undo_gives_nothing_back(tmp_path):
+    async def test():
+        async with open_payment_service(tmp_path / "money.db") as (ledger, _, url):
+            ledger.authorize("a", 950)
+            ledger.capture("a")
+            ledger.settle("a")
+            status, _, body = await ask(url, "DELETE", "/payments/a")
+            assert (status, body, ledger.kept()) == (200, "null", 950)
 
     run(test)
 

@@ -11,14 +11,12 @@ from cancellation import CancellationToken, CancellationTokenSource
 from pizzeria.bank import LedgerHere
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream
-from pizzeria.ledger import Entry, Ledger, LedgerError
+from pizzeria.ledger import UNDOING, Ledger, LedgerError
 from pizzeria.order import Order
 from pizzeria.payment import Payment
 from pizzeria.web.problems import answer_with_problems
 from pizzeria.web.request_token import RequestToken
 from pizzeria.web.wire import OrderForm, OrderId, OwnPace, Stream, told_while
-
-REMEMBERED = 10_000  # payments that were undone here, until their `DELETE` comes; the oldest are forgotten
 
 Id = Annotated[OrderId, Path()]
 
@@ -34,7 +32,6 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
     answer_with_problems(app)
     payment = Payment(LedgerHere(ledger), clock, events)
     under_way: dict[str, CancellationTokenSource] = {}  # by order
-    undone_here: dict[str, Entry] = {}  # by order: what was given back, and no `DELETE` has been told of it
 
     @app.post("/payments")
     async def pay(form: OrderForm, token: RequestToken, pace: OwnPace = None) -> Stream:
@@ -54,10 +51,7 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
             token.throw_if_cancellation_requested()
         except BaseException:
             # Whoever asked for it may be gone, and never undo it.
-            if (entry := ledger.undo(order.id)) is not None:
-                undone_here[order.id] = entry
-                if len(undone_here) > REMEMBERED:
-                    del undone_here[next(iter(undone_here))]
+            ledger.undo(order.id)
             raise
 
     def put_away(id: str) -> None:
@@ -80,13 +74,15 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
 
     @app.delete("/payments/{id}")
     async def give_back(id: Id) -> dict[str, Any] | None:
-        """Stop the payment if it is under way, and void or refund it. Nothing to give back: null, also next time.
+        """Stop the payment if it is under way, and void or refund it. Next time, the same answer: the entry by which it
+        was undone, by whoever that was. Null where no money was reserved, or the order is settled.
 
         The ledger has the last word: a payment that is still under way after this is refused its next step.
         """
-        entry = ledger.undo(id) or undone_here.pop(id, None)
+        ledger.undo(id)
         if id in under_way:
             under_way[id].cancel("the order is undone")
-        return entry and entry._asdict()
+        entries = ledger.entries(id)
+        return entries[-1]._asdict() if entries and entries[-1].step in UNDOING else None
 
     return app
