@@ -101,7 +101,15 @@ FROM orders AS one ORDER BY one.first
 
 
 class LedgerError(RuntimeError):
-    """The ledger refuses a step, or cannot be opened."""
+    """The ledger refuses a step, or cannot be opened.
+
+    `refused`: the step. If that is "authorize", the call has reserved nothing: what the ledger has of the order is
+    another call's, and is not to be undone by this one. None where no step was refused.
+    """
+
+    def __init__(self, message: str, refused: str | None = None) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 UNDOING = ("void", "refund")  # the steps after which nothing is kept
@@ -332,9 +340,9 @@ class Ledger:
         _check_order_id(order_id)
         entries = self.entries(order_id)
         if not entries and self.knows(order_id):
-            return LedgerError(f"cannot {step} order {order_id}: it was undone before it was paid for")
+            return LedgerError(f"cannot {step} order {order_id}: it was undone before it was paid for", step)
         done = ", ".join(entry.step for entry in entries) or "nothing"
-        return LedgerError(f"cannot {step} order {order_id}: {step} comes {place}, and done for it is: {done}")
+        return LedgerError(f"cannot {step} order {order_id}: {step} comes {place}, and done for it is: {done}", step)
 
     def _total(self, step: str, order_id: str | None) -> int:
         with self._lock:

@@ -9,7 +9,7 @@ from pizzeria.bank import Bank
 from pizzeria.clock import Clock
 from pizzeria.events import EventStream, Line, Money, StateChanged
 from pizzeria.kitchen import Kitchen
-from pizzeria.ledger import UNDOING, Entry
+from pizzeria.ledger import UNDOING, Entry, LedgerError
 from pizzeria.notification import Notification
 from pizzeria.order import FINAL, MOVES, Order, OrderState
 from pizzeria.payment import Payment
@@ -60,6 +60,9 @@ class Orders:
             await self._hand_over(order, progress, pace)
         except BaseException as error:
             if progress.state in FINAL:  # completed, though its task was cancelled
+                raise
+            if isinstance(error, LedgerError) and error.refused == "authorize":
+                progress.fail(error)  # the money of an order with this id is another call's
                 raise
             by_token = isinstance(error, OperationCanceledError) and token.is_cancellation_requested
             try:

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import pickle
 import signal
 import sqlite3
 import sys
@@ -408,3 +409,18 @@ def test_many_threads_can_use_one_ledger(ledger):
     for thread in threads:
         thread.join()
     assert ledger.charged() == 8 * 50 * 10
+
+
+def test_a_refusal_says_which_step_it_refuses_also_once_it_has_travelled(tmp_path):
+    with Ledger() as ledger:
+        ledger.authorize("a", 950)
+        ledger.undo("undone before")
+        for step, arguments in {"authorize": ("a", 950), "settle": ("a",), "capture": ("undone before",)}.items():
+            with pytest.raises(LedgerError) as caught:
+                getattr(ledger, step)(*arguments)
+            travelled = pickle.loads(pickle.dumps(caught.value))
+            assert travelled.refused == caught.value.refused == step
+            assert str(travelled) == str(caught.value)
+    with pytest.raises(LedgerError) as caught:
+        Ledger(tmp_path)
+    assert caught.value.refused is None

@@ -13,9 +13,10 @@ from fastapi import FastAPI
 from hanging_up import Line, ask, nothing_left, until
 
 from cancellation import CancellationToken, CancellationTokenSource
-from pizzeria import Ledger, Order, OrderCounter
+from pizzeria import Ledger, LedgerError, Order, OrderCounter
 from pizzeria.events import Money, StateChanged, Step
 from pizzeria.web import OnlinePizzeria, ServiceError, WebPizzeria, order_service, serving
+from pizzeria.web.far_away import BankFarAway
 
 MARGHERITA = {"pizza": "Margherita", "address": "12 Main St", "id": "one"}
 
@@ -241,6 +242,31 @@ def test_a_payment_service_that_starts_anew_instead_of_settling_lets_no_pizza_go
 
     run(test)
     ledgers[1].close()
+
+
+@pytest.mark.parametrize("asks_when_the_other", ["asks, too", "has reserved the money", "has been paid"])
+def test_a_pizzeria_whose_payment_is_refused_leaves_the_money_of_the_other_one_alone(monkeypatch, asks_when_the_other):
+    """Two have one ledger, and get the same order. Neither has heard of it when it looks."""
+
+    async def nobody_knows(*_):
+        return False
+
+    async def test():
+        monkeypatch.setattr(BankFarAway, "knows", nobody_knows)
+        step = {"has reserved the money": "authorize", "has been paid": "capture"}.get(asks_when_the_other)
+        order, ledger = Order("Margherita", "12 Main St"), Ledger()
+        async with WebPizzeria(ledger, pace=0.05) as one, WebPizzeria(ledger, pace=0.05) as other:
+            first = asyncio.create_task(one.place_order(order))
+            await until(lambda: step is None or step in [entry.step for entry in ledger.entries(order.id)])
+            second = asyncio.create_task(other.place_order(order))
+            served, refused = await asyncio.gather(first, second, return_exceptions=True)
+            if step is None and isinstance(served, Exception):
+                served, refused = refused, served
+            assert (served.status, served.kept) == ("completed", 950)
+            assert isinstance(refused, LedgerError)
+            assert [entry.step for entry in ledger.entries(order.id)] == ["authorize", "capture", "settle"]
+
+    run(test)
 
 
 def test_an_order_that_was_undone_from_elsewhere_tells_the_refund_that_the_ledger_has():

@@ -74,9 +74,9 @@ class Request:
 class Service:
     """A payment service on a fake clock, with its ledger in a file."""
 
-    def __init__(self, path):
+    def __init__(self, path=None, *, ledger=None):
         self.clock = FakeTimeProvider()
-        self.ledger = Ledger(path)
+        self.ledger = Ledger(path) if ledger is None else ledger
         self.app = payment_service(self.ledger, Clock(1.0, self.clock), EventStream())
         self._running = []
 
@@ -247,6 +247,31 @@ def test_a_request_that_is_ended_by_force_leaves_no_reservation_whenever_that_is
 
     asyncio.run(main())
     assert set(booked(path).values()) <= {VOIDED, REFUNDED}
+
+
+def test_a_payment_that_never_reserved_anything_undoes_nothing_whenever_it_is_ended():
+    """Two services have one ledger: the other one's reservation stays."""
+
+    async def main():
+        with Ledger() as ledger:
+            service = Service(ledger=ledger)
+            refused = set()
+            for reserved in range(FIRST_TURNS):
+                for hung_up in range(FIRST_TURNS):
+                    id = f"order-{reserved}-{hung_up}"
+                    request = service.pay(id)
+                    for turn in range(FIRST_TURNS):
+                        if turn == reserved and not ledger.knows(id):
+                            ledger.authorize(id, 1050)
+                            refused.add(id)
+                        if turn == hung_up:
+                            request.hang_up()
+                        await asyncio.sleep(0)
+                    await service.end()
+            assert len(refused) > FIRST_TURNS
+            assert {tuple(entry.step for entry in ledger.entries(id)) for id in refused} == {("authorize",)}
+
+    asyncio.run(main())
 
 
 def run(test):

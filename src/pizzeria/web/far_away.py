@@ -69,9 +69,12 @@ class Service:
 
     @asynccontextmanager
     async def telling(
-        self, path: str, order: Order, token: CancellationToken, pace: float | None
+        self, path: str, order: Order, token: CancellationToken, pace: float | None, *, first_step: str | None = None
     ) -> AsyncIterator[AsyncIterator[str]]:
-        """Have `order` worked on, and hear of it line by line. Leaving the block hangs up."""
+        """Have `order` worked on, and hear of it line by line. Leaving the block hangs up.
+
+        `first_step`: of the money, if this begins with one: what is refused where the service refuses the order.
+        """
         self._check_connected()
         own = {} if pace is None else {"pace": pace}
         end = due.get()
@@ -84,7 +87,7 @@ class Service:
                 raise self._unreachable(error) from error
             if answer.is_error:
                 await answer.aread()
-            self._check(answer.status_code, answer.text if answer.is_error else "")
+            self._check(answer.status_code, answer.text if answer.is_error else "", refused=first_step)
             yield answer.aiter_lines()
 
     async def hear(
@@ -102,7 +105,9 @@ class Service:
                 content = json.loads(line)
                 if content["kind"] == END:
                     if "error" in content:
-                        raise ServiceError(f"the {self._name} service failed: {content['error']}")
+                        text = f"the {self._name} service failed: {content['error']}"
+                        refused = content.get("refused")
+                        raise ServiceError(text) if refused is None else ServiceRefusal(text, refused)
                     return
                 event = from_json(order, content, clock.now)
                 if isinstance(event, StateChanged):
@@ -114,10 +119,11 @@ class Service:
             raise self._unreachable(error) from error
         raise ServiceError(f"the {self._name} service stopped in the middle of its answer")
 
-    def _check(self, status: int, text: str) -> None:
+    def _check(self, status: int, text: str, refused: str | None = None) -> None:
+        if status == 409:
+            raise ServiceRefusal(f"the {self._name} service answered {status}: {text}", refused)
         if status >= 400:
-            kind = ServiceRefusal if status == 409 else ServiceError
-            raise kind(f"the {self._name} service answered {status}: {text}")
+            raise ServiceError(f"the {self._name} service answered {status}: {text}")
 
     def _check_connected(self) -> None:
         if not self._url:
@@ -135,7 +141,7 @@ class PaymentFarAway(Payment):
         self._service = service
 
     async def process_payment(self, order: Order, token: CancellationToken, *, pace: float | None = None) -> None:
-        async with self._service.telling("/payments", order, token, pace) as lines:
+        async with self._service.telling("/payments", order, token, pace, first_step="authorize") as lines:
             await run_until_canceled(self._service.hear(lines, order, self._clock, self._events), token)
 
 

@@ -45,13 +45,16 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
         return Stream(paying, media_type="application/x-ndjson", at_end=partial(put_away, order.id))
 
     async def paid(order: Order, token: CancellationToken, pace: float | None) -> None:
-        try:
+        if token.is_cancellation_requested:
+            if not ledger.knows(order.id):  # else it is another service's, or was undone by a `DELETE`
+                ledger.undo(order.id)
             token.throw_if_cancellation_requested()
+        try:
             await payment.process_payment(order, token, pace=pace)
             token.throw_if_cancellation_requested()
-        except BaseException:
-            # Whoever asked for it may be gone, and never undo it.
-            ledger.undo(order.id)
+        except BaseException as error:
+            if not (isinstance(error, LedgerError) and error.refused == "authorize"):
+                ledger.undo(order.id)  # whoever asked for it may be gone, and never do
             raise
 
     def put_away(id: str) -> None:

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from pizzeria import events
 from pizzeria.events import Event, EventStream
+from pizzeria.ledger import LedgerError
 from pizzeria.order import MENU, Order, OrderState
 
 _KINDS = {
@@ -29,7 +30,7 @@ _KINDS = {
         events.MessageSent,
     )
 }
-END = "End"  # the kind of a stream's last line; with an `error` where the work failed
+END = "End"  # the kind of a stream's last line; with an `error` where the work failed, and the step `refused`, if any
 
 OrderId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 OwnPace = Annotated[float | None, Query(alias="pace", ge=0, allow_inf_nan=False)]  # an order's; None: the service's
@@ -113,7 +114,8 @@ async def told_while(work: Callable[[], Awaitable[None]], order: Order, stream: 
         try:
             await work()
         except Exception as error:
-            lines.put_nowait({"kind": END, "error": f"{type(error).__name__}: {error}"})
+            refused = error.refused if isinstance(error, LedgerError) else None
+            lines.put_nowait({"kind": END, "error": f"{type(error).__name__}: {error}", "refused": refused})
         else:
             lines.put_nowait({"kind": END})
 
