@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from hanging_up import Line, ask, nothing_left, until
 
 from cancellation import CancellationToken, CancellationTokenSource
-from pizzeria import Ledger, LedgerError, Order, OrderCounter
+from pizzeria import Ledger, LedgerError, Order, OrderCounter, Pizzeria
 from pizzeria.events import Money, StateChanged, Step
 from pizzeria.web import OnlinePizzeria, ServiceError, WebPizzeria, order_service, serving
 from pizzeria.web.far_away import BankFarAway
@@ -320,6 +320,19 @@ def test_an_order_is_placed_once():
             status, _, body = await ask(url, "POST", "/orders", MARGHERITA)
             assert status == 409
             assert "order one has been placed before" in body
+
+    run(test)
+
+
+def test_an_order_that_was_undone_before_it_came_is_refused_in_the_same_words_as_in_process():
+    async def test():
+        order, ledger = Order("Margherita", "12 Main St"), Ledger()
+        ledger.undo(order.id)
+        async with WebPizzeria(ledger, pace=0) as shop:
+            for door in (Pizzeria(ledger), shop):
+                with pytest.raises(ValueError, match=f"order {order.id} has been placed before; make a new Order"):
+                    await door.place_order(order)
+            assert await shop.booked(order.id, CancellationToken.none) == []
 
     run(test)
 

@@ -62,9 +62,10 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
 
     @app.get("/payments/{id}")
     async def entries(id: Id, token: RequestToken) -> list[dict[str, Any]]:
+        """Oldest first; none where the order was undone before it was paid for."""
         token.throw_if_cancellation_requested()
         found = ledger.entries(id)
-        if not found:
+        if not found and not ledger.knows(id):
             raise HTTPException(404, f"no payment is known for order {id}")
         return [entry._asdict() for entry in found]
 
