@@ -189,6 +189,18 @@ class TestDesk:
             self.ask(desk, attempt, "capture")
         assert [entry.step for entry in desk.ledger.entries()] == ["authorize", "capture"]
 
+    def test_what_another_pizzeria_did_for_an_order_with_this_id_is_not_taken_for_its_own_nor_undone(self):
+        desk = self.desk()
+        desk.ledger.authorize(self.order.id, 950)
+        desk.expect(self.order, CancellationToken.none)
+        assert self.ask(desk, "first", "begin") == []
+        assert self.ask(desk, "first", "authorize", 950).refused == "authorize"
+        assert self.ask(desk, "first", "undo") is None
+        assert self.ask(desk, "second", "begin") == self.ask(desk, "second", "entries") == []
+        for step in ("capture", "settle"):
+            assert isinstance(self.ask(desk, "second", step), LedgerError)
+        assert [entry.step for entry in desk.ledger.entries()] == ["authorize"]
+
     def test_an_order_that_was_taken_back_or_closed_can_be_begun_by_nobody(self):
         desk = self.desk()
         desk.expect(self.order, CancellationToken.none)

@@ -395,6 +395,24 @@ def test_orders_of_one_id_in_two_clients_pizzerias_are_both_served_and_a_cancel_
     asyncio.run(main())
 
 
+def test_of_two_pizzerias_with_one_ledger_that_get_the_same_order_one_serves_it_and_the_other_is_refused(
+    client, other_client
+):
+    async def main():
+        ledger, order = Ledger(), new_order()
+        async with (
+            ClusterPizzeria(client, ledger, pace=0.01) as one,
+            ClusterPizzeria(other_client, ledger, pace=0.01) as other,
+        ):
+            ends = await asyncio.gather(one.place_order(order), other.place_order(order), return_exceptions=True)
+            refused, served = sorted(ends, key=lambda end: isinstance(end, Receipt))
+            assert isinstance(refused, LedgerError)
+            assert (served.status, served.kept) == (OrderState.COMPLETED, 950)
+            assert [entry.step for entry in ledger.entries()] == ["authorize", "capture", "settle"]
+
+    asyncio.run(main())
+
+
 def test_an_id_that_is_under_way_in_another_pizzeria_of_the_client_is_refused_with_what_to_do(client):
     async def main():
         order = new_order()

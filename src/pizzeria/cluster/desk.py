@@ -36,6 +36,7 @@ class Desk:
     publish: Callable[[list[Event]], object]
     say: Callable[[Order, str], Event]
     _cases: dict[str, _Case] = field(default_factory=dict)
+    _reserved: set[str] = field(default_factory=set)  # orders whose money was reserved here, and not by another desk
 
     def expect(self, order: Order, token: CancellationToken) -> None:
         """`token`: with which the order is cancelled."""
@@ -44,6 +45,13 @@ class Desk:
     def close(self, order_id: str) -> None:
         """From now on no worker can do anything for it."""
         self._cases.pop(order_id, None)
+
+    def has_reserved(self, order_id: str) -> bool:
+        """Whether what the ledger has of it is of this desk; also once it is closed, until `forget`."""
+        return order_id in self._reserved
+
+    def forget(self, order_id: str) -> None:
+        self._reserved.discard(order_id)
 
     def take_back(self, order_id: str) -> bool:
         """True if no worker had begun it, and now none will."""
@@ -91,10 +99,24 @@ class Desk:
             if case.attempt is not None:
                 events.append(self.say(case.order, TAKEN_OVER))
             case.attempt = attempt
-            return self.ledger.entries(order_id)
+            return self.ledger.entries(order_id) if self.has_reserved(order_id) else []
         if case is None or case.attempt != attempt:
             raise LedgerError(f"cannot {step} order {order_id}: it is no longer in the hands of this worker")
+        if not self.has_reserved(order_id):
+            return self._begin_to_pay(order_id, step, *arguments)
         if step in ("undo", "entries"):
             return getattr(self.ledger, step)(order_id)
         done: list[Entry] = [entry for entry in self.ledger.entries(order_id) if entry.step == step]
         return done[0] if done else getattr(self.ledger, step)(order_id, *arguments)
+
+    def _begin_to_pay(self, order_id: str, step: str, *arguments: Any) -> object:
+        if step in ("undo", "entries"):  # what the ledger may have is another's
+            return None if step == "undo" else []
+        if step != "authorize":
+            raise LedgerError(f"cannot {step} order {order_id}: nothing was reserved for it here", step)
+        self._reserved.add(order_id)  # also where the ledger fails in the middle of it
+        try:
+            return self.ledger.authorize(order_id, *arguments)
+        except LedgerError:
+            self.forget(order_id)
+            raise

@@ -19,7 +19,7 @@ from pizzeria.cluster.source import ClusterTokenSource
 from pizzeria.cluster.switchboard import plugin_name
 from pizzeria.cluster.telephone import BranchClosed
 from pizzeria.events import Event, Line, Money, StateChanged
-from pizzeria.ledger import Ledger
+from pizzeria.ledger import Entry, Ledger
 from pizzeria.order import Order, OrderState
 from pizzeria.orders import CLOSING_TIME
 from pizzeria.shop import Pizzeria
@@ -138,6 +138,8 @@ class ClusterPizzeria(Pizzeria):
             if self._receipts[order.id].status is OrderState.FAILED:
                 raise
             done = True
+        finally:
+            self._desk.forget(order.id)
         if cancelled is not None:
             if not done:
                 await super()._serve(order, stop.token, pace)
@@ -150,8 +152,9 @@ class ClusterPizzeria(Pizzeria):
         status = self._receipts[order.id].status
         if status.is_final:
             return
-        undone = self.ledger.undo(order.id)
-        entries = self.ledger.entries(order.id)
+        undone, entries = None, list[Entry]()
+        if self._desk.has_reserved(order.id):
+            undone, entries = self.ledger.undo(order.id), self.ledger.entries(order.id)
         now = self._clock.now
         for entry in entries:
             if entry.step not in told:
