@@ -103,14 +103,15 @@ class Desk:
         if case is None or case.attempt != attempt:
             raise LedgerError(f"cannot {step} order {order_id}: it is no longer in the hands of this worker")
         if not self.has_reserved(order_id):
-            return self._begin_to_pay(order_id, step, *arguments)
+            return self._before_it_is_reserved(order_id, step, *arguments)
         if step in ("undo", "entries"):
             return getattr(self.ledger, step)(order_id)
         done: list[Entry] = [entry for entry in self.ledger.entries(order_id) if entry.step == step]
         return done[0] if done else getattr(self.ledger, step)(order_id, *arguments)
 
-    def _begin_to_pay(self, order_id: str, step: str, *arguments: Any) -> object:
-        if step in ("undo", "entries"):  # what the ledger may have is another's
+    def _before_it_is_reserved(self, order_id: str, step: str, *arguments: Any) -> object:
+        """What the ledger may have of the order is of another pizzeria, whose order has the same id."""
+        if step in ("undo", "entries"):
             return None if step == "undo" else []
         if step != "authorize":
             raise LedgerError(f"cannot {step} order {order_id}: nothing was reserved for it here", step)

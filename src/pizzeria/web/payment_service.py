@@ -54,7 +54,7 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
             token.throw_if_cancellation_requested()
         except BaseException as error:
             if not (isinstance(error, LedgerError) and error.refused == "authorize"):
-                ledger.undo(order.id)  # whoever asked for it may be gone, and never do
+                ledger.undo(order.id)  # the client may be gone, and never send its `DELETE`
             raise
 
     def put_away(id: str) -> None:
@@ -78,8 +78,8 @@ def payment_service(ledger: Ledger, clock: Clock, events: EventStream) -> FastAP
 
     @app.delete("/payments/{id}")
     async def give_back(id: Id) -> dict[str, Any] | None:
-        """Stop the payment if it is under way, and void or refund it. Next time, the same answer: the entry by which it
-        was undone, by whoever that was. Null where no money was reserved, or the order is settled.
+        """Stop the payment if it is under way, and void or refund it. The answer is that entry, also next time, and
+        also if it was undone elsewhere; null where no money was reserved, or the order is settled.
 
         The ledger has the last word: a payment that is still under way after this is refused its next step.
         """
