@@ -412,6 +412,12 @@ NAMES = {
     "match f():\n    case P(a, b=[*c]) | {'d': a, **e} if g: pass": ("a c e", "f P g"),
     "lambda a=b: (a, c)": ("", "b c"),
     "del old": ("old", ""),
+    # Private names, as Python mangles them in a class.
+    "class A:\n    def f(self): return __h, __h__, self.__i": ("A", "_A__h __h__"),
+    "class _A:\n    __h = 1\n    def f(self, __a=__d): return __h, __a": ("_A", "_A__d _A__h"),
+    "class A(__b):\n    class __C:\n        __c = __d\n    x = __C": ("A", "__b _C__d"),
+    "class __:\n    x = __h": ("__", "__h"),
+    "class A:\n    def f(self):\n        global __h, g\n        import __i\n        __h = __i": ("A", "_A__h g"),
 }
 if sys.version_info >= (3, 12):
     NAMES["type Way[T] = list[T, S]"] = ("Way", "list S")

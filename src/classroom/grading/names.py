@@ -34,11 +34,17 @@ def names_in(tree: ast.AST) -> Names:
 class _Scope:
     kind: _Kind
     outer: _Scope | None = None
+    private: str = ""  # the name of the class around it, without the underscores that it begins with
     binds: set[str] = field(default_factory=set)
     uses: set[str] = field(default_factory=set)
     from_inside: set[str] = field(default_factory=set)  # what the scopes in it use and do not bind
     declared_global: set[str] = field(default_factory=set)
     declared_nonlocal: set[str] = field(default_factory=set)
+
+    def name(self, name: str) -> str:
+        """`__h` is `_Oven__h` in a class `Oven`: https://docs.python.org/3/reference/expressions.html#private-name-mangling"""
+        is_private = self.private and name.startswith("__") and not name.endswith("__") and "." not in name
+        return f"_{self.private}{name}" if is_private else name
 
     def free(self) -> set[str]:
         """The names that it takes from the scopes around it. A method does not see the names of its class."""
@@ -73,17 +79,17 @@ class _Reader:
     def _read(self, node: ast.AST, scope: _Scope) -> None:
         match node:
             case ast.Name(id=name, ctx=context):
-                (scope.uses if isinstance(context, ast.Load) else scope.binds).add(name)
+                (scope.uses if isinstance(context, ast.Load) else scope.binds).add(scope.name(name))
             case ast.NamedExpr(target=target, value=value):
                 self._later([value], scope)
                 while scope.kind == "comprehension" and scope.outer is not None:
                     scope = scope.outer  # `:=` in a comprehension binds outside of it
-                scope.binds.add(target.id)
+                scope.binds.add(scope.name(target.id))
             case ast.AugAssign(target=ast.Name(id=name)):
-                scope.uses.add(name)
+                scope.uses.add(scope.name(name))
                 self._later(ast.iter_child_nodes(node), scope)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                scope.binds.add(node.name)
+                scope.binds.add(scope.name(node.name))
                 self._later(node.decorator_list, scope)
                 around = self._with_type_parameters(node, scope)
                 self._function(node.args, node.body, around)
@@ -91,11 +97,11 @@ class _Reader:
             case ast.Lambda(args=arguments, body=body):
                 self._function(arguments, [body], scope)
             case ast.ClassDef():
-                scope.binds.add(node.name)
+                scope.binds.add(scope.name(node.name))
                 self._later(node.decorator_list, scope)
                 around = self._with_type_parameters(node, scope)
                 self._later([*node.bases, *node.keywords], around)
-                self._later(node.body, self._new("class", around))
+                self._later(node.body, self._new("class", around, node.name.lstrip("_")))
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 first, *_ = node.generators
                 inside = self._new("comprehension", scope)
@@ -105,25 +111,25 @@ class _Reader:
                     self._later([first.target, *first.ifs] if is_first else [part], inside)
             case ast.Import() | ast.ImportFrom():
                 imported = {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-                scope.binds |= imported - {"*"}
+                scope.binds |= {scope.name(name) for name in imported - {"*"}}
             case ast.Global():
-                scope.declared_global |= set(node.names)
+                scope.declared_global |= set(map(scope.name, node.names))
             case ast.Nonlocal():
-                scope.declared_nonlocal |= set(node.names)
+                scope.declared_nonlocal |= set(map(scope.name, node.names))
             case _ if isinstance(node, _TYPE_ALIAS):
                 around = self._with_type_parameters(node, scope)
                 self._later([node.name], scope)
                 self._later([node.value], around)
             case _:
                 if text := _bound_as_text(node):
-                    scope.binds.add(text)
+                    scope.binds.add(scope.name(text))
                 self._later(ast.iter_child_nodes(node), scope)
 
     def _function(self, arguments: ast.arguments, body: Iterable[ast.AST], around: _Scope) -> None:
         inside = self._new("function", around)
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
         for argument in filter(None, every):
-            inside.binds.add(argument.arg)
+            inside.binds.add(inside.name(argument.arg))
             self._later([argument.annotation] if argument.annotation else [], around)
         self._later([*arguments.defaults, *filter(None, arguments.kw_defaults)], around)
         self._later(body, inside)
@@ -137,8 +143,8 @@ class _Reader:
         self._later(parameters, inside)
         return inside
 
-    def _new(self, kind: _Kind, outer: _Scope) -> _Scope:
-        scope = _Scope(kind, outer)
+    def _new(self, kind: _Kind, outer: _Scope, private: str | None = None) -> _Scope:
+        scope = _Scope(kind, outer, outer.private if private is None else private)
         self._inner.append(scope)
         return scope
 
