@@ -364,14 +364,106 @@ TRY_OUTS = {
     "a change of a builtin": "list.size = 3",
     "a call of a new thing": "Thing().stop(5)",
     "a call of what a function returns": "work().upper()",
+    "a call of a function of the answer": "work()",
+    "what such a call returns": "thing = Thing.make()",
+    "a count of what the answer itself counts": "count(); print(count())",
+    "a print": "print(work(), TABLE.pop())",
+    "prints in a loop": "for number in TABLE:\n    print(number, TABLE.index(number))",
+    "a check": "assert TABLE.pop() == work()",
+    "a condition": "if TABLE.count(1):\n    print('one')",
+    "a program": "import asyncio\nasyncio.run(TABLE.work())",
+    "a change after a loop that never ends": "while True:\n    TABLE.append(1)",
+    "a change within such a loop": "if True:\n    while 1:\n        TABLE.append(1)",
+    "a function that changes something": "def never_called():\n    TABLE.append(1)",
+    "a call of a function that only looks": "def look(table):\n    return len(table)\n\nlook(TABLE)",
 }
 
 
 @pytest.mark.parametrize("what", TRY_OUTS)
 def test_a_try_out_is_not_part_of_the_answer_though_it_has(what):
-    cells = ["class Thing: ...", "def work(): return list(('a', Thing))", TRY_OUTS[what]]
-    test = "compare('it', seen(await ending_of(make)), 'returned 1')\nlist(work())\nThing"
-    assert TRY_OUTS[what] not in answer_to(test, cells).source
+    cells = [
+        "class Thing: ...\nTABLE = []\ncounted = 0",
+        "def work(): return list(('a', Thing))",
+        "def count():\n    global counted\n    counted += 1\n    TABLE.append(counted)\n    return counted",
+        TRY_OUTS[what],
+    ]
+    test = "compare('it', seen(await ending_of(make)), 'returned 1')\nlist(work())\nThing\ncount()\nTABLE"
+    answer = answer_to(test, cells)
+    assert answer.source == "\n\n".join([*cells[0].split("\n"), *cells[1:3]])
+
+
+# What the answer is, how it is changed, and what a test of it then sees.
+CHANGES = {
+    "an awaited method": ("import asyncio\nq = asyncio.Queue()", "await q.put(1)", "q.get_nowait() == 1"),
+    "a method whose result is kept": ("T = []", "_ = T.append(1)", "T == [1]"),
+    "a method whose result is kept with its type": ("T = [0]", "zero: int = T.pop()", "T == []"),
+    "a method in a walrus": ("class A: r = []\napp = A()", "(n := app.r.append(1))", "app.r == [1]"),
+    "a method in a comprehension": ("T = []", "[T.append(n) for n in range(3)]", "T == [0, 1, 2]"),
+    "a method in a condition": ("T = []", "True and T.append(1)", "T == [1]"),
+    "methods that are awaited together": (
+        "import asyncio\nq = asyncio.Queue()",
+        "await asyncio.gather(q.put(1), q.put(2))",
+        "q.qsize() == 2",
+    ),
+    "a method that is mapped": ("T = []", "list(map(T.append, range(3)))", "T == [0, 1, 2]"),
+    "a method of a builtin class": ("T = []", "list.append(T, 1)", "T == [1]"),
+    "an attribute with a type": ("class A: pass", "A.x: int = 1", "A.x == 1"),
+    "an item that is deleted": ("d = {'x': 1}", "del d['x']", "d == {}"),
+    "an attribute that is deleted": ("class A: x = 1", "del A.x", "not hasattr(A, 'x')"),
+    "items in a loop": ("T = {}", "for i in range(3): T[i] = i", "T == {0: 0, 1: 1, 2: 2}"),
+    "an item as the variable of a loop": ("T = {}", "for T['last'] in range(3): pass", "T == {'last': 2}"),
+    "items of several names": ("T = [0, 0]", "T[0], *T[1:] = 1, 2", "T == [1, 2]"),
+    "a method in an if": ("T = []", "if True: T.append(1)", "T == [1]"),
+    "a method in an else": ("T = []", "if False: pass\nelse: T.append(1)", "T == [1]"),
+    "a method in a while": ("T = []", "while len(T) < 3: T.append(1)", "T == [1, 1, 1]"),
+    "a method in a loop that ends": ("T = []", "while True:\n    T.append(1)\n    break", "T == [1]"),
+    "a method in a with": (
+        "from contextlib import nullcontext\nT = []",
+        "with nullcontext():\n    T.append(1)",
+        "T == [1]",
+    ),
+    "a method in a try": ("T = []", "try: T.remove(1)\nexcept ValueError: T.append(1)", "T == [1]"),
+    "a method in a match": ("T = []", "match 1:\n    case 1: T.append(1)", "T == [1]"),
+    "a method in the body of a class": ("T = []", "class A:\n    T.append(1)", "T == [1]"),
+    "setattr": ("class Signal: pass\ndef f(self): return 1", "setattr(Signal, 'cancel', f)", "Signal().cancel() == 1"),
+    "setattr in a loop": (
+        "class Signal: pass",
+        "for name in ('a', 'b'): setattr(Signal, name, 1)",
+        "(Signal.a, Signal.b) == (1, 1)",
+    ),
+    "vars": ("class Signal: pass\nsignal = Signal()", "vars(signal)['a'] = 1", "signal.a == 1"),
+    "heappush": ("from heapq import heappush\nT = []", "heappush(T, 1)", "T == [1]"),
+    "a heap by its module": ("import heapq\nT = []", "heapq.heappush(T, 1)", "T == [1]"),
+    "next": ("numbers = iter([1, 2])", "next(numbers)", "next(numbers) == 2"),
+    "a function of its own": ("R = []\ndef fill(r): r.append(1)", "fill(R)", "R == [1]"),
+    "a function by keyword": ("R = []\ndef fill(n, *, r): r.append(n)", "fill(1, r=R)", "R == [1]"),
+    "a function in a loop": ("R = []\ndef fill(r, n): r[n:] = [n]", "for n in range(2): fill(R, n)", "R == [0, 1]"),
+    "a function of a function": (
+        "R = []\ndef put(n, r): r.append(n)\ndef fill(r):\n    if r == []:\n        put(1, r)",
+        "fill(R)",
+        "R == [1]",
+    ),
+    "an awaited function": ("R = []\nasync def fill(r): r.append(1)", "await fill(R)", "R == [1]"),
+    "a function that knows the name": ("R = []\ndef fill(): R.append(1)", "fill()", "R == [1]"),
+    "a function that binds the name": ("n = 0\ndef set_up():\n    global n\n    n = 3", "set_up()", "n == 3"),
+    "a method of its own": (
+        "R = []\nclass Filler:\n    def fill(self, r): r.append(1)\nfiller = Filler()",
+        "filler.fill(R)",
+        "R == [1]",
+    ),
+    "an object that enters itself": (
+        "R = []\nclass Entry:\n    def __init__(self, r): r.append(self)",
+        "Entry(R)",
+        "len(R) == 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_statement_that_may_change_what_an_answer_uses_is_run(what):
+    answer, change, sees = CHANGES[what]
+    assert run_apart(f"expect({sees}, 'it was not changed')", [answer, change]).text == ""
+    assert change not in answer_to("other", [answer, "other = 1", change]).source
 
 
 def test_a_function_with_a_builtins_name_is_the_answers_and_never_the_tests():
