@@ -16,8 +16,9 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.server_extensions.formgrader import handlers
 from traitlets.config import PyFileConfigLoader
 
+from classroom.grading import autograde
 from classroom.grading.autograde import CleanForThePage
-from classroom.grading.clean import clean_html, clean_markdown, clean_raw
+from classroom.grading.clean import AS_TEXT, Patience, clean_html, clean_markdown, clean_raw
 
 COURSE = Path(__file__).parents[2] / "notebooks" / "assignments"
 
@@ -170,12 +171,44 @@ def test_a_formula_with_a_macro_that_acts_is_shown_as_its_text(show):
     assert show(cleaned(new_markdown_cell(text))).inner_text("pre") == text
 
 
+SLOW = {
+    "more than anybody writes": "\\begin{a}" * 30_000,
+    "brackets": "[" * 19_990,
+    "pictures": "![" * 9_990,
+    "links": "[a][" * 4_990,
+    "formulas in a line": "\\\\(" * 6_660,
+    "formulas in lines of their own": "\\\\[" * 6_660,
+    "a picture that is none": "data:image/png;base64," + "_" * 30_000,
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
 @pytest.mark.parametrize("clean", [clean_markdown, clean_raw])
-def test_a_text_that_nbconvert_would_take_minutes_for_is_shown_as_its_text(clean, show):
-    text = "\\begin{a}" * 30_000
-    assert show(new_notebook(cells=[new_markdown_cell(clean(text))])).inner_text("pre") == text
+def test_a_text_that_nbconvert_would_take_seconds_for_is_shown_as_its_text(clean, what, show):
+    page = show(new_notebook(cells=[new_markdown_cell(clean(SLOW[what]))]))
+    assert page.inner_text("pre") == SLOW[what]
+    assert AS_TEXT in page.inner_text(".text_cell_render")
+
+
+@pytest.mark.parametrize("clean", [clean_markdown, clean_raw])
+def test_a_large_picture_is_no_long_text(clean):
     picture = f"![A plot](data:image/png;base64,{PNG * 1000})"
     assert clean(picture) == picture
+
+
+def test_when_the_time_for_a_notebook_is_over_the_rest_of_it_is_shown_as_its_text(monkeypatch):
+    ticks = iter([0, 1, 3, 5, 7])  # seconds: at the beginning, and before each text
+    monkeypatch.setattr(autograde, "Patience", lambda: Patience(5, lambda: next(ticks)))
+    notebook = cleaned(*(new_markdown_cell(f"<b onclick=x>{n}</b>") for n in range(2)), *map(new_raw_cell, "34"))
+    assert [AS_TEXT in cell.source for cell in notebook.cells] == [False, False, True, True]
+
+
+def test_the_time_for_a_notebook_has_an_end():
+    patience = Patience(0.01)
+    assert patience.is_left()
+    while patience.is_left():
+        pass
+    assert not patience.is_left()
 
 
 def test_nothing_in_the_metadata_or_beside_the_cells_runs_and_no_name_of_the_page_is_taken(show):

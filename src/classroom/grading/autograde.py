@@ -17,7 +17,7 @@ from nbgrader import utils  # type: ignore[import-untyped]
 from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells  # type: ignore[import-untyped]
 
 from classroom.grading.apart import Start
-from classroom.grading.clean import clean_markdown, clean_raw
+from classroom.grading.clean import Patience, clean_markdown, clean_raw, show_as_text
 from classroom.grading.graded_cell import read_graded_cell
 from classroom.grading.nursery import AT_ONCE, nursery
 from classroom.verdict import Verdict
@@ -55,9 +55,12 @@ class CleanForThePage(NbGraderPreprocessor):  # type: ignore[misc]
         names = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in nb.cells}
         taken = _IDS | {f"{name}{ending}" for name in names for ending in ("", "-comment", "_extra_credit")}
         nb.metadata = {"language_info": {"name": "python"}} | _only(("kernelspec",), nb.metadata)
+        patience = Patience()
         for cell in nb.cells:
             cell.metadata = _only(("nbgrader", "deletable", "editable"), cell.metadata)
-            if cell.cell_type == "markdown":
+            if cell.cell_type != "code" and not patience.is_left():
+                cell.source = show_as_text(cell.source)
+            elif cell.cell_type == "markdown":
                 cell.source = clean_markdown(cell.source, cell.get("attachments"), taken)
             elif cell.cell_type != "code":
                 cell.cell_type, cell.source = "raw", clean_raw(cell.source, taken)

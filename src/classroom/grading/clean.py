@@ -11,7 +11,8 @@ sanitizer (nh3) finds nothing to take away, the text stays as it is. If it does,
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from html import escape, unescape
 from typing import Any
@@ -24,9 +25,12 @@ from pygments.token import STANDARD_TYPES
 CLEANED = "HTML in this answer was cleaned for this page. The notebook that was handed in is unchanged."
 AS_TEXT = "This answer is shown as it was written, because this page cannot show all of it."
 
-# Characters, embedded pictures apart. nbconvert takes a time in proportion to the square of some texts' length.
+# Characters, embedded pictures apart, and marks that may begin a link or a formula. For each that has no end, nbconvert
+# goes through all the rest of the text; https://github.com/advisories/GHSA-qcq2-496w-v96p mended some of that.
 _LONGEST = 20_000
-_EMBEDDED = re.compile(r"data:image/\w+;base64,[\w+/=]*")
+_MOST = 500
+_MARK = re.compile(r"\[|\\\\\(")
+_EMBEDDED = re.compile(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]*")
 
 _TAGS = (nh3.ALLOWED_TAGS - {"area", "map"}) | {"input", "tfoot"}  # an input is the box of a task list
 _ATTRIBUTES = {
@@ -74,24 +78,40 @@ def clean_markdown(
     source: str, attachments: Mapping[str, Mapping[str, str]] | None = None, taken: Collection[str] = ()
 ) -> str:
     """The Markdown `source`, or what to put in its place. `taken`: ids that the page needs for itself."""
-    if _is_too_long(source):
-        return _as_text(source)
+    if _takes_too_long(source):
+        return show_as_text(source)
     try:
         text = _fit_for_the_page(source, _rendered(source, attachments), taken)
-        return text if text == source or _rendered(text).strip() == text else _as_text(source)
+        return text if text == source or _rendered(text).strip() == text else show_as_text(source)
     except Exception:  # a picture that is not attached, lists in lists in lists: nbconvert could not show it, either
-        return _as_text(source)
+        return show_as_text(source)
 
 
 def clean_raw(source: str, taken: Collection[str] = ()) -> str:
     """The text of a raw cell, which is HTML on the page, or what to put in its place."""
-    return _as_text(source) if _is_too_long(source) else _fit_for_the_page(source, source, taken)
+    return show_as_text(source) if _takes_too_long(source) else _fit_for_the_page(source, source, taken)
+
+
+def show_as_text(source: str) -> str:
+    """What to put in the place of any text, in next to no time."""
+    return _as_block(f"<p><em>{AS_TEXT}</em></p><pre>{escape(source)}</pre>")
+
+
+class Patience:
+    """Time for cleaning one notebook. `is_left` until `seconds` of the processor's time have gone by."""
+
+    def __init__(self, seconds: float = 5.0, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def is_left(self) -> bool:
+        return self._clock() < self._end
 
 
 def _fit_for_the_page(source: str, html: str, taken: Collection[str]) -> str:
     cleaned = clean_html(html, taken)
     if _MACRO.search(unescape(_CODE.sub("", cleaned))):
-        return _as_text(source)
+        return show_as_text(source)
     return source if _is_the_same(html, cleaned) else _as_block(f"<p><em>{CLEANED}</em></p>{cleaned}")
 
 
@@ -133,8 +153,9 @@ def _page() -> Any:
     return HTMLExporter()  # type: ignore[no-untyped-call]
 
 
-def _is_too_long(source: str) -> bool:
-    return len(_EMBEDDED.sub("", source)) > _LONGEST
+def _takes_too_long(source: str) -> bool:
+    text = _EMBEDDED.sub("", source)
+    return len(text) > _LONGEST or len(_MARK.findall(text)) > _MOST
 
 
 def _is_the_same(html: str, cleaned: str) -> bool:
@@ -171,7 +192,3 @@ def _plain(name: str, value: str) -> str:
 def _as_block(html: str) -> str:
     """One line of HTML, which Markdown leaves alone: the block would end at an empty line."""
     return re.sub(r"[^\S ]", lambda space: f"&#{ord(space[0])};", f"<div>{html}</div>")
-
-
-def _as_text(source: str) -> str:
-    return _as_block(f"<p><em>{AS_TEXT}</em></p><pre>{escape(source)}</pre>")
