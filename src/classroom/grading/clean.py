@@ -22,7 +22,10 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import strip_files_prefix
 from pygments.token import STANDARD_TYPES
 
+from classroom.grading.formulas import quote_formulas
+
 CLEANED = "HTML in this answer was cleaned for this page. The notebook that was handed in is unchanged."
+QUOTED = "A formula in this answer is shown as it was written, because this page cannot show all of it."
 AS_TEXT = "This answer is shown as it was written, because this page cannot show all of it."
 
 # Characters, embedded pictures apart, and marks that may begin a link or a formula. For each that has no end, nbconvert
@@ -32,7 +35,8 @@ _MOST = 500
 _MARK = re.compile(r"\[|\\\\\(")
 _EMBEDDED = re.compile(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]*")
 
-_TAGS = (nh3.ALLOWED_TAGS - {"area", "map"}) | {"input", "tfoot"}  # an input is the box of a task list
+# An input is the box of a task list. MathJax reads a formula as if no `<wbr>` were in it.
+_TAGS = (nh3.ALLOWED_TAGS - {"area", "map", "wbr"}) | {"input", "tfoot"}
 _ATTRIBUTES = {
     "*": {"class", "dir", "lang", "style", "title"},
     "a": {"href"},
@@ -46,7 +50,15 @@ _ATTRIBUTES = {
     "th": {"align", "colspan", "rowspan"},
     **{heading: {"id"} for heading in ("h1", "h2", "h3", "h4", "h5", "h6")},
 }
-_STYLES = {"background-color", "color", "font-style", "font-weight", "text-align", "text-decoration"}
+_WORDS = re.compile(r"[a-z -]+", re.IGNORECASE)
+_STYLES = {
+    "background-color": re.compile(r"#?\w+|(?:rgb|hsl)a?\([\d\s.,%/]+\)", re.IGNORECASE),
+    "color": re.compile(r"#?\w+|(?:rgb|hsl)a?\([\d\s.,%/]+\)", re.IGNORECASE),
+    "font-style": _WORDS,
+    "font-weight": re.compile(r"[a-z]+|\d{3}", re.IGNORECASE),
+    "text-align": _WORDS,
+    "text-decoration": _WORDS,  # with a length, it is as thick as the page
+}
 
 # The classes that nbconvert writes. Others could dress a text up as a part of the page, or as one of its buttons.
 _CLASS = re.compile(r"highlight|language-[\w+#.-]+|anchor-link|task-list-item(-checkbox)?|jp-Mermaid|mermaid")
@@ -57,10 +69,8 @@ _PICTURE = re.compile(  # of the submission itself: one from elsewhere tells its
     r"|((?!\.)([\w .-]|%(?!2[ef])[0-9a-f]{2})+/)*(?!\.)([\w .-]|%(?!2[ef])[0-9a-f]{2})+\.(png|jpe?g|gif|webp)",
     re.IGNORECASE,
 )
-# In a formula. The Safe extension of MathJax forbids them, too; this page need not rely on it:
-# https://docs.mathjax.org/en/v2.7-latest/options/extensions/Safe.html
-_MACRO = re.compile(r"\\(?:href|html\w*|class|cssId|style|mmlToken|require)(?![a-zA-Z])")
-_CODE = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
+
+_MATHJAX = ("mathjax_", "mathjax-", "mjx-")  # how the ids begin that it looks for
 
 _TOKEN = re.compile(
     r"""
@@ -89,7 +99,12 @@ def clean_markdown(
 
 def clean_raw(source: str, taken: Collection[str] = ()) -> str:
     """The text of a raw cell, which is HTML on the page, or what to put in its place."""
-    return show_as_text(source) if _takes_too_long(source) else _fit_for_the_page(source, source, taken)
+    if _takes_too_long(source):
+        return show_as_text(source)
+    try:
+        return _fit_for_the_page(source, source, taken)
+    except ValueError:
+        return show_as_text(source)
 
 
 def show_as_text(source: str) -> str:
@@ -110,9 +125,12 @@ class Patience:
 
 def _fit_for_the_page(source: str, html: str, taken: Collection[str]) -> str:
     cleaned = clean_html(html, taken)
-    if _MACRO.search(unescape(_CODE.sub("", cleaned))):
-        return show_as_text(source)
-    return source if _is_the_same(html, cleaned) else _as_block(f"<p><em>{CLEANED}</em></p>{cleaned}")
+    quoted, is_formula_refused = quote_formulas(cleaned)
+    if quoted == cleaned and _is_the_same(html, cleaned):
+        return source
+    words = [] if _is_the_same(html, cleaned) else [CLEANED]
+    words += [QUOTED] if is_formula_refused else []
+    return _as_block("".join(f"<p><em>{one}</em></p>" for one in words) + quoted)
 
 
 def clean_html(html: str, taken: Collection[str] = ()) -> str:
@@ -122,7 +140,9 @@ def clean_html(html: str, taken: Collection[str] = ()) -> str:
         if name == "class":
             return " ".join(word for word in value.split() if word in _CODE_CLASSES or _CLASS.fullmatch(word)) or None
         if name == "id":
-            return None if value in taken else value
+            return None if value in taken or value.lower().startswith(_MATHJAX) else value
+        if name == "style":
+            return _style(value) or None
         if name == "href":
             return value if _LINK.match(value) else None
         if name == "src":
@@ -137,8 +157,15 @@ def clean_html(html: str, taken: Collection[str] = ()) -> str:
         link_rel=None,
         set_tag_attribute_values={"input": {"type": "checkbox", "disabled": ""}},
         url_schemes={"data", "http", "https", "mailto"},
-        filter_style_properties=_STYLES,
+        filter_style_properties={*_STYLES},
     )
+
+
+def _style(style: str) -> str:
+    """Each of its declarations that only changes how a text looks."""
+    declarations = [declaration.partition(":")[::2] for declaration in style.split(";")]
+    kept = [(name.strip().lower(), value.strip()) for name, value in declarations]
+    return "; ".join(f"{name}: {value}" for name, value in kept if name in _STYLES and _STYLES[name].fullmatch(value))
 
 
 def _rendered(source: str, attachments: Mapping[str, Mapping[str, str]] | None = None) -> str:
