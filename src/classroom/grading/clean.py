@@ -5,12 +5,14 @@ page, too. Markdown may hold HTML, so a script in an answer would run there. nbc
 because nbgrader's templates never ask for it.
 
 A text is judged by the HTML that the page would make of it, because only that decides what happens there. If a
-sanitizer (nh3) finds nothing to take away, the text stays as it is. If it does, its HTML takes the text's place.
+sanitizer (nh3) finds nothing to take away, the text stays as it is. If it does, its HTML takes the text's place, and
+a line says so; but not where only comments are missing, or the same is written in another way.
 """
 
 from __future__ import annotations
 
 import re
+import string
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
@@ -36,11 +38,13 @@ _MARK = re.compile(r"\[|\\\\\(")
 _EMBEDDED = re.compile(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]*")
 
 # An input is the box of a task list. MathJax reads a formula as if no `<wbr>` were in it.
-_TAGS = (nh3.ALLOWED_TAGS - {"area", "map", "wbr"}) | {"input", "tfoot"}
+_TAGS = (nh3.ALLOWED_TAGS - {"area", "map", "wbr"}) | {"font", "input", "tfoot"}
 _ATTRIBUTES = {
     "*": {"class", "dir", "lang", "style", "title"},
-    "a": {"href"},
+    "a": {"href", "id", "name"},
+    "details": {"open"},
     "div": {"align"},
+    "font": {"color", "face", "size"},
     "input": {"checked"},
     "img": {"alt", "height", "src", "width"},
     "ol": {"start"},
@@ -60,17 +64,24 @@ _STYLES = {
     "text-decoration": _WORDS,  # with a length, it is as thick as the page
 }
 
-# The classes that nbconvert writes. Others could dress a text up as a part of the page, or as one of its buttons.
-_CLASS = re.compile(r"highlight|language-[\w+#.-]+|anchor-link|task-list-item(-checkbox)?|jp-Mermaid|mermaid")
+# The classes that nbconvert writes, and those of Jupyter's own boxes. Others could dress a text up as a part of the
+# page, or as one of its buttons.
+_CLASS = re.compile(
+    r"highlight|language-[\w+#.-]+|anchor-link|task-list-item(-checkbox)?|jp-Mermaid|mermaid"
+    r"|alert(-(block|danger|info|success|warning))?"
+)
 _CODE_CLASSES = frozenset(STANDARD_TYPES.values())
 _LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)  # a link to a file beside the notebook may open a script
 _PICTURE = re.compile(  # of the submission itself: one from elsewhere tells its server who looks, and can be a command
     r"data:image/(png|jpe?g|gif|webp);base64,[\w+/=\s]*"
-    r"|((?!\.)([\w .-]|%(?!2[ef])[0-9a-f]{2})+/)*(?!\.)([\w .-]|%(?!2[ef])[0-9a-f]{2})+\.(png|jpe?g|gif|webp)",
+    r"|(\./)?((?!\.)([\w .,()+@~'-]|%(?!2[ef])[0-9a-f]{2})+/)*"
+    r"(?!\.)([\w .,()+@~'-]|%(?!2[ef])[0-9a-f]{2})+\.(png|jpe?g|gif|webp)",
     re.IGNORECASE,
 )
-
 _MATHJAX = ("mathjax_", "mathjax-", "mjx-")  # how the ids begin that it looks for
+
+_CHECKBOX = {"input": {"type": "checkbox", "disabled": ""}}
+_NEWLINE_IN_PRE = re.compile(r"""(<pre(?: [a-z-]+="[^"<>]*")*>)(\n)""")  # as nh3 writes it
 
 _TOKEN = re.compile(
     r"""
@@ -109,7 +120,7 @@ def clean_raw(source: str, taken: Collection[str] = ()) -> str:
 
 def show_as_text(source: str) -> str:
     """What to put in the place of any text, in next to no time."""
-    return _as_block(f"<p><em>{AS_TEXT}</em></p><pre>{escape(source)}</pre>")
+    return _as_block(f"<p><em>{AS_TEXT}</em></p><pre>{_newline_first(escape(source))}</pre>")
 
 
 class Patience:
@@ -128,7 +139,7 @@ def _fit_for_the_page(source: str, html: str, taken: Collection[str]) -> str:
     quoted, is_formula_refused = quote_formulas(cleaned)
     if quoted == cleaned and _is_the_same(html, cleaned):
         return source
-    words = [] if _is_the_same(html, cleaned) else [CLEANED]
+    words = [CLEANED] if _has_lost(html, cleaned) else []
     words += [QUOTED] if is_formula_refused else []
     return _as_block("".join(f"<p><em>{one}</em></p>" for one in words) + quoted)
 
@@ -139,7 +150,7 @@ def clean_html(html: str, taken: Collection[str] = ()) -> str:
     def allowed(tag: str, name: str, value: str) -> str | None:
         if name == "class":
             return " ".join(word for word in value.split() if word in _CODE_CLASSES or _CLASS.fullmatch(word)) or None
-        if name == "id":
+        if name in ("id", "name"):
             return None if value in taken or value.lower().startswith(_MATHJAX) else value
         if name == "style":
             return _style(value) or None
@@ -149,16 +160,17 @@ def clean_html(html: str, taken: Collection[str] = ()) -> str:
             return value if _PICTURE.fullmatch(value) else None
         return value
 
-    return nh3.clean(
+    cleaned = nh3.clean(
         html,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         attribute_filter=allowed,
         link_rel=None,
-        set_tag_attribute_values={"input": {"type": "checkbox", "disabled": ""}},
+        set_tag_attribute_values=_CHECKBOX,
         url_schemes={"data", "http", "https", "mailto"},
         filter_style_properties={*_STYLES},
     )
+    return _NEWLINE_IN_PRE.sub(lambda pre: pre[1] + _newline_first(pre[2]), cleaned)
 
 
 def _style(style: str) -> str:
@@ -166,6 +178,11 @@ def _style(style: str) -> str:
     declarations = [declaration.partition(":")[::2] for declaration in style.split(";")]
     kept = [(name.strip().lower(), value.strip()) for name, value in declarations]
     return "; ".join(f"{name}: {value}" for name, value in kept if name in _STYLES and _STYLES[name].fullmatch(value))
+
+
+def _newline_first(text: str) -> str:
+    """Of the text in a `<pre>` browsers do not show a line break that comes first: so it is there twice."""
+    return f"\n{text}" if text.startswith("\n") else text
 
 
 def _rendered(source: str, attachments: Mapping[str, Mapping[str, str]] | None = None) -> str:
@@ -191,29 +208,56 @@ def _is_the_same(html: str, cleaned: str) -> bool:
     return tokens is not None and tokens == _tokens(cleaned)
 
 
+def _has_lost(html: str, cleaned: str) -> bool:
+    """Whether a reader misses something in `cleaned`. Nothing depends on it but the line that says so."""
+    words = set(re.findall(r"[a-z][a-z0-9+.-]*", unescape(html).lower()))
+    everything = nh3.clean(
+        _FOOTNOTE.sub(r"<a\1", html),
+        tags={name.lower() for name in re.findall(r"<([a-zA-Z][^\s/>]*)", html)} - {"wbr"},
+        clean_content_tags=set(),
+        attributes={},
+        generic_attribute_prefixes=set(string.printable),
+        link_rel=None,
+        set_tag_attribute_values=_CHECKBOX,
+        url_schemes=words | {"data", "file", "ftp", "javascript", "tel", "vbscript"},
+    )
+    tokens = _tokens(_NEWLINE_IN_PRE.sub(lambda pre: pre[1] + _newline_first(pre[2]), everything))
+    return tokens is None or tokens != _tokens(_FOOTNOTE.sub(r"<a\1", cleaned))
+
+
+# nbconvert knows no footnotes, and makes the mark a link to the first word of the note.
+_FOOTNOTE = re.compile(r"""<a(?: href="[^"<>]*")?((?: title="[^"<>]*")?>\^)""")
+
+
 def _tokens(html: str) -> list[tuple[str, object]] | None:
     """None where there may be two ways to read it, as with a tag that stays open or an attribute without quotes."""
     tokens: list[tuple[str, object]] = []
     end, text = 0, ""
+
+    def end_of_text() -> None:
+        is_first_in_pre = tokens and tokens[-1][0] == "<pre"  # browsers do not show a line break there
+        shown = unescape(text).removeprefix("\n" if is_first_in_pre else "")
+        tokens.extend([("", shown)] if shown else [])
+
     for token in _TOKEN.finditer(html):
         if token.start() != end:
             return None
         end = token.end()
-        is_first_in_pre = not text and tokens and tokens[-1][0] == "<pre"
-        text += (token["text"] or "").removeprefix("\n" if is_first_in_pre else "")  # browsers do not show that one
+        text += token["text"] or ""
         if token["name"] in (None, "tbody"):  # a text, a comment, or what browsers add where it is missing
             continue
+        end_of_text()
         found = _ATTRIBUTE.findall(token["attributes"])
         attributes = {name: _plain(name, one or other) for name, one, other in found}
-        tokens += [("", unescape(text)), (f"<{token['end']}{token['name']}", attributes)]
+        tokens.append((f"<{token['end']}{token['name']}", attributes))
         text = ""
-    tokens.append(("", unescape(text)))
-    return [token for token in tokens if token != ("", "")] if end == len(html) else None
+    end_of_text()
+    return tokens if end == len(html) else None
 
 
 def _plain(name: str, value: str) -> str:
     text = unescape(value)
-    return re.sub(r"\s*([:;])\s*", r"\1", text).strip("; ") if name == "style" else text
+    return re.sub(r"\s*([:;])\s*", r"\1", text).strip("; ").lower() if name == "style" else text
 
 
 def _as_block(html: str) -> str:
