@@ -220,6 +220,7 @@ SLOW = {
 def test_a_text_that_nbconvert_would_take_seconds_for_is_shown_as_its_text(clean, what, show):
     page = show(new_notebook(cells=[new_markdown_cell(clean(SLOW[what]))]))
     assert page.inner_text("pre") == SLOW[what]
+    assert page.locator("pre").evaluate("box => box.scrollWidth <= box.clientWidth")
     assert AS_TEXT in page.inner_text(".text_cell_render")
 
 

@@ -59,10 +59,13 @@ _STYLES = {
     "background-color": re.compile(r"#?\w+|(?:rgb|hsl)a?\([\d\s.,%/]+\)", re.IGNORECASE),
     "color": re.compile(r"#?\w+|(?:rgb|hsl)a?\([\d\s.,%/]+\)", re.IGNORECASE),
     "font-style": _WORDS,
+    "overflow-wrap": _WORDS,
     "font-weight": re.compile(r"[a-z]+|\d{3}", re.IGNORECASE),
     "text-align": _WORDS,
     "text-decoration": _WORDS,  # with a length, it is as thick as the page
+    "white-space": _WORDS,
 }
+_FOLDED = "white-space: pre-wrap; overflow-wrap: anywhere"
 
 # The classes that nbconvert writes, and those of Jupyter's own boxes. Others could dress a text up as a part of the
 # page, or as one of its buttons.
@@ -120,7 +123,8 @@ def clean_raw(source: str, taken: Collection[str] = ()) -> str:
 
 def show_as_text(source: str) -> str:
     """What to put in the place of any text, in next to no time."""
-    return _as_block(f"<p><em>{AS_TEXT}</em></p><pre>{_newline_first(escape(source))}</pre>")
+    text = _newline_first(escape(source))
+    return _as_block(f'<p><em>{AS_TEXT}</em></p><pre style="{_FOLDED}">{text}</pre>')
 
 
 class Patience:
