@@ -43,7 +43,10 @@ class OperationCanceledError(Exception):
                 f"message must be text or None, not {message!r}; a token comes second, as in "
                 "OperationCanceledError(None, token)"
             )
-        reason = token._reason
+        try:
+            reason = token._reason
+        except AttributeError:
+            raise TypeError(f"token must be a CancellationToken, not {token!r}") from None
         self.token = token
         self.reason: object = reason
         if message is None:

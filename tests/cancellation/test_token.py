@@ -534,3 +534,8 @@ def test_the_constructor_gives_the_constant_tokens() -> None:
     assert CancellationToken(canceled=True) is CancellationToken(True)
     assert not none.can_be_canceled
     assert CancellationToken(True).can_be_canceled
+
+
+def test_a_token_that_is_none_is_refused_by_the_error_in_words() -> None:
+    with pytest.raises(TypeError, match="token must be a CancellationToken, not <CancellationTokenSource"):
+        OperationCanceledError("stopped", CancellationTokenSource())  # type: ignore[arg-type]
