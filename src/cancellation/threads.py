@@ -52,23 +52,26 @@ async def to_thread(
     end = asyncio.wrap_future(job)
     source = CancellationTokenSource.create_linked_token_source(token)
     canceled: asyncio.CancelledError | None = None
+    executed: asyncio.Future[None] | None = None
     try:
         with source, source.token.register(job.cancel):  # which does nothing once the thread has begun
             call: Callable[[], T] = partial(copy_context().run, function, *args, source.token)
-            loop.run_in_executor(None, _run, [(job, call)])
-            while not end.done():
+            executed = loop.run_in_executor(None, _run, [(job, call)])
+            while not (end.done() or executed.done()):
                 try:
-                    await asyncio.wait([end])
+                    await asyncio.wait([end, executed], return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
                 except asyncio.CancelledError as error:
                     canceled = canceled or error
                     _cancel(source, loop)
+        if not end.done():  # the executor has given it up: its threads cannot start, or it was shut down
+            await executed
         if canceled is not None:
             raise canceled from (None if end.cancelled() else end.exception())
         if end.cancelled():
             raise OperationCanceledError(None, token)
         return end.result()
     finally:
-        del job, end, canceled  # a traceback keeps this frame, which must not keep the error
+        del job, end, executed, canceled  # a traceback keeps this frame, which must not keep the error
 
 
 def _cancel(source: CancellationTokenSource, loop: asyncio.AbstractEventLoop) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import logging
 import threading
 import weakref
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.thread import BrokenThreadPool
 from typing import Any
 
 import pytest
@@ -379,3 +381,35 @@ def test_what_comes_out_is_freed_with_its_last_reference(how: str) -> None:
         assert marks[0]() is None
     finally:
         gc.enable()
+
+
+def test_an_executor_that_gives_the_job_up_says_so_instead_of_letting_you_wait() -> None:
+    def fail() -> None:
+        raise RuntimeError("no thread for you")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1, initializer=fail))
+        with pytest.raises(BrokenThreadPool):
+            await to_thread(lambda token: None)
+
+    logging.getLogger("concurrent.futures").disabled = True  # it logs what the initializer raised
+    try:
+        asyncio.run(main())
+    finally:
+        logging.getLogger("concurrent.futures").disabled = False
+
+
+def test_a_job_that_an_executor_drops_when_it_is_shut_down_ends_the_wait() -> None:
+    async def main() -> None:
+        pool, let_go = ThreadPoolExecutor(1), threading.Event()
+        asyncio.get_running_loop().set_default_executor(pool)
+        pool.submit(let_go.wait, PATIENCE)
+        waiting = asyncio.create_task(to_thread(lambda token: None))
+        await asyncio.sleep(0)
+        pool.shutdown(wait=False, cancel_futures=True)
+        let_go.set()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+
+    asyncio.run(main())
