@@ -162,7 +162,7 @@ class FakeTimeProvider(TimeProvider):
 
     def create_timer(self, callback: Callable[[], object], delay: float) -> Timer:
         """Call `callback()` once, when `advance` has moved the time on by `delay` seconds; on that thread."""
-        timer = Timer(callback, self._now + round(delay * NANOSECONDS))
+        timer = Timer(callback, self._now + _in_nanoseconds(delay))
         self._timers.add(timer)
         return timer
 
@@ -207,7 +207,7 @@ class FakeTimeProvider(TimeProvider):
     @contextmanager
     def _advancing_by(self, seconds: float | timedelta) -> Iterator[int]:
         """The instant to move on to. A callback that advances the clock starts from its own instant."""
-        step, thread = round(to_seconds(seconds, "seconds") * NANOSECONDS), threading.get_ident()
+        step, thread = _in_nanoseconds(to_seconds(seconds, "seconds")), threading.get_ident()
         with self._timers._lock:
             until = (self._now if thread in self._advancing else self._until) + step
             self._advancing.append(thread)
@@ -236,6 +236,11 @@ class FakeTimeProvider(TimeProvider):
     def __del__(self) -> None:
         for timer in self._timers.dispose():  # it can no longer be advanced; a token and its timer hold each other
             timer.dispose()
+
+
+def _in_nanoseconds(seconds: float) -> int:
+    # A float this large has no fraction, and ten to the ninth of it may be too large for any.
+    return round(seconds * NANOSECONDS) if seconds < 2**53 else int(seconds) * NANOSECONDS
 
 
 def _as_one(errors: list[BaseException]) -> BaseException | None:

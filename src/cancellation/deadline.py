@@ -41,6 +41,8 @@ class Deadline:
             ring.held = token if listened_on else None  # and look again: a signal handler may have come in
 
     def dispose(self) -> None:
+        if self._ring is not None and (ring := self._ring()) is not None:
+            ring.held = None  # a timer of another's making may keep what it was to call
         timer, self.timer = self.timer, None
         if timer is not None:
             timer.dispose()

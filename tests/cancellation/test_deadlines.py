@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from fractions import Fraction
@@ -735,3 +736,52 @@ def test_a_deadline_that_is_replaced_before_it_has_its_timer_never_rings() -> No
     assert not source.is_cancellation_requested
     clock.advance(1)
     assert source.is_cancellation_requested
+
+
+def test_a_clock_that_has_no_timer_leaves_the_deadline_that_was_set_before() -> None:
+    class Clock(FakeTimeProvider):
+        broken = False
+
+        def create_timer(self, callback: Any, delay: float) -> Timer:
+            if self.broken:
+                raise RuntimeError("no timer for you")
+            return super().create_timer(callback, delay)
+
+    clock = Clock()
+    source = CancellationTokenSource(5, time_provider=clock)
+    clock.broken = True
+    with pytest.raises(RuntimeError, match="no timer"):
+        source.cancel_after(1)
+    clock.advance(4.9)
+    assert not source.is_cancellation_requested
+    clock.advance(0.1)
+    assert str(source.token.reason) == "deadline of 5 s passed"
+
+
+def test_no_delay_is_too_long_for_a_fake_clock() -> None:
+    clock = FakeTimeProvider()
+    source = CancellationTokenSource(1e300, time_provider=clock)
+    clock.advance(9e299)
+    assert not source.is_cancellation_requested
+    clock.advance(1e300)
+    assert source.is_cancellation_requested
+
+
+def test_a_timer_that_keeps_its_callback_keeps_no_token_after_its_deadline_was_disarmed() -> None:
+    class Keeps(Timer):
+        def dispose(self) -> None: ...
+
+    class Clock(TimeProvider):
+        timers: list[Timer] = []  # noqa: RUF012
+
+        def create_timer(self, callback: Any, delay: float) -> Timer:
+            self.timers.append(Keeps(callback, 0))
+            return self.timers[-1]
+
+    for end in (lambda s: s.cancel(), lambda s: s.cancel_after(None), lambda s: s.dispose(), lambda s: s.try_reset()):
+        source = CancellationTokenSource(1000, time_provider=Clock())
+        source.token.register(int)
+        ref = weakref.ref(source.token)
+        end(source)
+        del source
+        assert ref() is None
