@@ -108,6 +108,8 @@ class CancellationToken:
             raise OperationCanceledError(None, self)
 
     @overload
+    def register(self, callback: Callable[[*Ts], None], *args: *Ts) -> CancellationTokenRegistration: ...
+    @overload
     def register(self, callback: Callable[[*Ts], Coroutine[Any, Any, Any]], *args: *Ts) -> Refused: ...  # type: ignore[overload-overlap]
     @overload
     def register(self, callback: Callable[[*Ts], object], *args: *Ts) -> CancellationTokenRegistration: ...
@@ -126,6 +128,8 @@ class CancellationToken:
         """
         return self._register(callback, args, copy_context())
 
+    @overload
+    def unsafe_register(self, callback: Callable[[*Ts], None], *args: *Ts) -> CancellationTokenRegistration: ...
     @overload
     def unsafe_register(self, callback: Callable[[*Ts], Coroutine[Any, Any, Any]], *args: *Ts) -> Refused: ...  # type: ignore[overload-overlap]
     @overload
