@@ -92,20 +92,14 @@ class CancellationTokenSource:
         token = self._token
         marked = [] if token._disposed else tree.mark(token, reason, token)
         end = CallbacksEnd(None if marked or (token._canceled and not token._disposed) else disposed())
-        if any(one._callbacks for one in marked):
-            run = copy_context().run
-            thread = threading.Thread(target=run, args=(end.run, marked), name="cancellation-callbacks")
-            try:
-                thread.start()
-                started = True
-            except RuntimeError:  # there is none to be had: better here than never
-                started = False
-            del thread  # one that was not started keeps its arguments
-            if not started:
-                run(end.run, marked)
-        else:
-            end.run([])
         try:
+            try:
+                wake_all(marked)
+            finally:  # the error of a loop that cannot be woken costs no callback
+                if any(one._callbacks for one in marked):
+                    _run_elsewhere(end, marked)
+                else:
+                    end.run([])
             return end
         finally:
             del end  # the error of a callback that ran here keeps this frame, which must not keep the error
@@ -128,8 +122,15 @@ class CancellationTokenSource:
         deadline = Deadline(seconds)
         if token._plain:
             tree.recount(token)
-        self._set_deadline(deadline)  # first: the timer may fire before it is returned
-        deadline.start(token, self._time_provider, cancel_token)
+        # First, as the timer may fire before it is returned. The previous one is kept until there is a timer.
+        previous = self._exchange_deadline(deadline)
+        try:
+            deadline.start(token, self._time_provider, cancel_token)
+        except BaseException:
+            self._exchange_deadline(previous)
+            raise
+        if previous is not None:
+            previous.dispose()
         if token._canceled or token._disposed:  # meanwhile
             self._set_deadline(None)
 
@@ -231,11 +232,14 @@ class CancellationTokenSource:
         return source
 
     def _set_deadline(self, deadline: Deadline | None) -> None:
+        if (previous := self._exchange_deadline(deadline)) is not None:
+            previous.dispose()
+
+    def _exchange_deadline(self, deadline: Deadline | None) -> Deadline | None:
         token = self._token
         with tree.lock:
             previous, token._deadline = token._deadline, deadline  # no call in between: a signal handler may set one
-        if previous is not None:
-            previous.dispose()
+        return previous
 
 
 def cancel_token(
@@ -245,9 +249,28 @@ def cancel_token(
     by_deadline: bool = False,
 ) -> bool:
     marked = tree.mark(token, reason, token, by_deadline)
-    if marked and token._callbacks:  # links to marked children are among these
-        raise_it(tree.run_callbacks(marked, throw_on_first_exception))
+    try:
+        wake_all(marked)
+    finally:  # the error of a loop that cannot be woken costs no callback
+        if marked and token._callbacks:  # links to marked children are among these
+            raise_it(tree.run_callbacks(marked, throw_on_first_exception))
     return bool(marked)
+
+
+def _run_elsewhere(end: CallbacksEnd, marked: list[CancellationToken]) -> None:
+    run = copy_context().run
+    thread = threading.Thread(target=run, args=(end.run, marked), name="cancellation-callbacks")
+    try:
+        thread.start()
+        started = True
+    except RuntimeError:  # there is none to be had: better here than never
+        started = False
+    del thread  # one that was not started keeps its arguments
+    if not started:
+        try:
+            run(end.run, marked)
+        finally:
+            del end
 
 
 def disposed() -> ObjectDisposedError:

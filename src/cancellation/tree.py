@@ -18,7 +18,7 @@ from threading import RLock, get_ident
 from typing import TYPE_CHECKING
 
 from cancellation.errors import group
-from cancellation.wakeups import MISSING, wake_all
+from cancellation.wakeups import MISSING
 
 if TYPE_CHECKING:
     from cancellation.deadline import Deadline
@@ -172,7 +172,7 @@ def settle(token: CancellationToken) -> None:
 def mark(
     root: CancellationToken, reason: object, origin: CancellationToken, by_deadline: bool = False
 ) -> list[CancellationToken]:
-    """Make `root` and all below it say "cancelled", then wake their waiters. Returns those that did not say so yet.
+    """Make `root` and all below it say "cancelled". Returns those that did not say so yet.
 
     They come in the order in which their callbacks will run. Only the caller may run these. `by_deadline`: only if
     `reason` is that of the deadline `root` has now; it may have been taken back while it fired.
@@ -206,7 +206,6 @@ def mark(
                 for below in list(token._callbacks):
                     if isinstance(below, Link) and (child := below.child()) is not None:
                         pending.append((child, below))
-    wake_all(marked)
     for deadline in deadlines:
         deadline.dispose()
     return marked
@@ -218,7 +217,7 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
     root._runner = thread
     path: list[tuple[CancellationToken, Link | None]] = [(root, None)]
     errors: list[list[BaseException]] = [[]]  # of each token on the path
-    disposed: set[CancellationToken] = set()  # before their turn came: only those below them are called
+    disposed: dict[CancellationToken, list[Link]] = {}  # before their turn came: only those below them are called
     error: BaseException | None = None
     entry: Entry | None = None
     try:
@@ -226,7 +225,7 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
             token, came_by = path[-1]
             error = None
             try:
-                entry, child = pop_link(token) if token in disposed else token._callbacks.popitem()
+                entry, child = pop_link(token, disposed[token]) if token in disposed else token._callbacks.popitem()
             except KeyError:  # this token is done: on with its parent
                 error = group(errors[-1]) if errors[-1] else None
                 errors.pop()
@@ -241,7 +240,7 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
                         mine.remove(child)
                         child._runner = thread
                         if child._disposed:
-                            disposed.add(child)
+                            disposed[child] = [below for below in list(child._callbacks) if isinstance(below, Link)]
                         path.append((child, entry))
                         errors.append([])
                     else:
@@ -263,10 +262,11 @@ def run_callbacks(marked: list[CancellationToken], throw_on_first_exception: boo
         del error, errors  # the callbacks' tracebacks keep this frame, which must not keep the errors
 
 
-def pop_link(token: CancellationToken) -> tuple[Link, CancellationToken | None]:
-    """Take the newest link to a child; `KeyError` if there is none."""
-    for entry in reversed(list(token._callbacks)):
-        if isinstance(entry, Link) and (child := token._callbacks.pop(entry, MISSING)) is not MISSING:
+def pop_link(token: CancellationToken, links: list[Link]) -> tuple[Link, CancellationToken | None]:
+    """Take the newest of `links` that is still there; `KeyError` if there is none."""
+    while links:
+        entry = links.pop()
+        if (child := token._callbacks.pop(entry, MISSING)) is not MISSING:
             return entry, child
     raise KeyError
 

@@ -693,3 +693,25 @@ def test_a_child_that_is_linked_while_the_others_are_counted_is_counted() -> Non
     parent.cancel_after(1000)
     assert parent.token._idle == 2
     assert not parent.token._is_listened_on()
+
+
+def test_disposing_a_parent_of_many_amid_a_cancel_does_not_cost_the_square_of_them() -> None:
+    looks = 0
+
+    class Counting(dict[Any, Any]):
+        def __iter__(self) -> Iterator[Any]:
+            nonlocal looks
+            looks += len(self)
+            return super().__iter__()
+
+    root = CancellationTokenSource()
+    middle = link(root.token)
+    log: list[int] = []
+    children = [link(middle.token) for _ in range(1000)]
+    for n, child in enumerate(children):
+        child.token.register(log.append, n)
+    root.token.register(middle.dispose)
+    middle.token._callbacks = Counting(middle.token._callbacks)
+    root.cancel()
+    assert log == list(range(1000))[::-1]
+    assert looks <= 10_000
