@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cancellation.clock import TimeProvider, check_time_provider, to_seconds
-from cancellation.errors import OperationCanceledError
+from cancellation.errors import OperationCanceledError, in_words
 from cancellation.token import CancellationToken
 from cancellation.wakeups import finish, running_loop, wake_on
 
@@ -171,14 +171,21 @@ class cancel_scope:  # noqa: N801  (lower case like asyncio.timeout: it reads as
         else:
             self._interrupted = task.cancel()
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         import asyncio
 
         assert self._task is not None
         task, self._task = self._task, None
         self._token._remove_waiter(self._stop)
         if self._interrupted and task.uncancel() <= self._canceled_before and kind is asyncio.CancelledError:
-            raise OperationCanceledError(None, self._token)
+            canceled = OperationCanceledError(None, self._token)
+            if error is not None and error.__cause__ is not None:
+                # `run_to_end` and `to_thread` raise the cancel from it. A reason that is an error hides the context.
+                canceled.add_note(f"While it stopped: {in_words(error.__cause__, repr)}")
+            try:
+                raise canceled
+            finally:
+                del canceled, error  # a traceback keeps this frame, which must not keep the error
 
 
 async def _until_canceled(stream: AsyncIterable[T], token: CancellationToken) -> AsyncGenerator[T, None]:
@@ -232,8 +239,9 @@ def _is_between_steps(task: asyncio.Task[Any]) -> bool:
         awaited = getattr(awaited, "_fut_waiter", None)
         if awaited is not None and awaited.done() and not awaited.cancelled():
             return False
-    # Another future (of a `gather`, say) hands the cancel on, perhaps to the task that runs now.
-    return awaited is None or type(awaited) is asyncio.Future or asyncio.current_task() is None
+    # Another kind of future (of a `gather`, say) hands the cancel on: to the task that runs now, perhaps, or to one
+    # that has a result.
+    return awaited is None or type(awaited) is asyncio.Future
 
 
 def _wake_when_canceled(token: CancellationToken, wake: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:

@@ -121,8 +121,8 @@ MUTANTS = [
     M(
         "a lock is held around callbacks",
         "source.py",
-        "        raise_it(tree.run_callbacks(marked, throw_on_first_exception))",
-        "        with tree.lock:\n            raise_it(tree.run_callbacks(marked, throw_on_first_exception))",
+        "            raise_it(tree.run_callbacks(marked, throw_on_first_exception))",
+        "            with tree.lock:\n                raise_it(tree.run_callbacks(marked, throw_on_first_exception))",
     ),
     # registrations
     M(
@@ -265,8 +265,8 @@ MUTANTS = [
     M(
         "tenths of a second do not add up",
         "clock.py",
-        "self._now + round(delay * NANOSECONDS)",
-        "self._now + delay * NANOSECONDS + 0.5",
+        "    return round(seconds * NANOSECONDS) if",
+        "    return seconds * NANOSECONDS + 0.5 if",
     ),
     M(
         "a waiter does not count as a listener",
@@ -329,7 +329,12 @@ MUTANTS = [
         "        deadline = Deadline(seconds)\n",
         "        deadline = Deadline(seconds)\n        if not seconds:\n            cancel_token(token, 'now')\n",
     ),
-    M("an earlier deadline still counts", "source.py", "            previous.dispose()", "            pass"),
+    M(
+        "an earlier deadline still counts",
+        "source.py",
+        "        if previous is not None:\n            previous.dispose()\n        if token._canceled",
+        "        if token._canceled",
+    ),
     M(
         "a cancel leaves the deadline armed",
         "tree.py",
@@ -363,14 +368,14 @@ MUTANTS = [
     M(
         "a deadline that fires before it is set is lost",
         "source.py",
-        "        self._set_deadline(deadline)  # first",
-        "        # first",
+        "        previous = self._exchange_deadline(deadline)\n",
+        "        previous = None\n",
     ),
     M(
         "cancel_async runs callbacks here",
         "source.py",
-        "                thread.start()\n                started = True",
-        "                started = False",
+        "        thread.start()\n        started = True",
+        "        started = False",
     ),
     M(
         "cancel_async hides errors",
@@ -379,12 +384,17 @@ MUTANTS = [
         "            tree.run_callbacks(marked)",
     ),
     # waiting
-    M("waiters are not woken", "tree.py", "    wake_all(marked)\n", ""),
+    M(
+        "waiters are not woken",
+        "source.py",
+        "    try:\n        wake_all(marked)\n    finally:  # the error of a loop that cannot be woken costs no callback\n        if marked and",
+        "    try:\n        pass\n    finally:\n        if marked and",
+    ),
     M(
         "waiters are woken after the callbacks",
-        "tree.py",
-        "    wake_all(marked)\n    for deadline in",
-        "    from cancellation.token import _new_registration\n    last = _new_registration()\n    last._token, last._todo, last._args, last._context = root._weak(), wake_all, (marked,), None\n    root._callbacks = {last: None, **root._callbacks}\n    for deadline in",
+        "source.py",
+        "        wake_all(marked)\n    finally:  # the error of a loop that cannot be woken costs no callback\n        if marked and token._callbacks:  # links to marked children are among these\n            raise_it(tree.run_callbacks(marked, throw_on_first_exception))",
+        "        if marked and token._callbacks:\n            raise_it(tree.run_callbacks(marked, throw_on_first_exception))\n    finally:\n        wake_all(marked)",
     ),
     M(
         "a loop in another thread is not woken",
@@ -863,20 +873,14 @@ MUTANTS = [
     M(
         "a future of another kind is cancelled at once",
         "waiting.py",
-        " or type(awaited) is asyncio.Future or asyncio.current_task() is None",
-        " or True",
-    ),
-    M(
-        "a future of another kind always waits",
-        "waiting.py",
-        " or type(awaited) is asyncio.Future or asyncio.current_task() is None",
-        " or type(awaited) is asyncio.Future",
+        " or type(awaited) is asyncio.Future\n",
+        " or True\n",
     ),
     M(
         "a plain future waits for its turn",
         "waiting.py",
-        "awaited is None or type(awaited) is asyncio.Future or asyncio",
-        "awaited is None or asyncio",
+        "awaited is None or type(awaited) is asyncio.Future\n",
+        "awaited is None\n",
     ),
     M("a generator's steps are not seen", "waiting.py", ' or getattr(coroutine, "gi_running", False):', ":"),
     M(
@@ -946,8 +950,8 @@ MUTANTS = [
     M(
         "cancel_async without a thread is lost",
         "source.py",
-        "            if not started:\n                run(end.run, marked)\n",
-        "",
+        "            run(end.run, marked)\n        finally:",
+        "            pass\n        finally:",
     ),
     M(
         "cancel_async without callbacks starts a thread",
@@ -1005,8 +1009,8 @@ MUTANTS = [
     M(
         "to_thread leaves its thread when the task is cancelled",
         "threads.py",
-        "            while not end.done():",
-        "            if not end.done():",
+        "            while not (end.done() or executed.done()):",
+        "            if not (end.done() or executed.done()):",
     ),
     M(
         "to_thread does not tell its thread of the task's cancel",
@@ -1032,6 +1036,36 @@ MUTANTS = [
         "threads.py",
         "        if canceled is not None:\n            raise canceled from",
         "        if False:\n            raise canceled from",
+    ),
+    M(
+        "a deadline is lost where there is no timer to be had",
+        "source.py",
+        "            self._exchange_deadline(previous)\n",
+        "            pass\n",
+    ),
+    M(
+        "a disarmed deadline keeps the token in its timer",
+        "deadline.py",
+        "            ring.held = None  # a timer",
+        "            pass  # a timer",
+    ),
+    M(
+        "a failed cleanup is not told",
+        "waiting.py",
+        "            if error is not None and error.__cause__ is not None:",
+        "            if False:",
+    ),
+    M(
+        "a job that the executor gave up is waited for",
+        "threads.py",
+        "            while not (end.done() or executed.done()):",
+        "            while not end.done():",
+    ),
+    M(
+        "a disposed middle costs the square of its children",
+        "tree.py",
+        "    while links:\n        entry = links.pop()\n",
+        "    for entry in reversed([e for e in list(token._callbacks) if isinstance(e, Link)]):\n",
     ),
 ]
 

@@ -1297,31 +1297,23 @@ def test_a_block_that_has_a_result_each_time_the_scope_looks_is_stopped_all_the_
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("awaits", ["a future", "a gather"])
-def test_a_block_that_only_waits_is_stopped_at_once(awaits: str) -> None:
+def test_a_block_that_awaits_a_plain_future_is_stopped_at_once_and_one_that_awaits_a_gather_soon() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        source = CancellationTokenSource()
         never = loop.create_future()
 
-        async def work() -> None:
+        async def work(source: CancellationTokenSource, awaited: Any) -> None:
             async with cancel_scope(source.token):
-                await (never if awaits == "a future" else asyncio.gather(never))
+                await awaited
 
-        def cancel() -> int:
+        for awaited, at_once in ((never, 1), (asyncio.gather(loop.create_future()), 0)):
+            source = CancellationTokenSource()
+            task = asyncio.create_task(work(source, awaited))
+            await asyncio.sleep(0)
             source.cancel()
-            return task.cancelling()
-
-        task = asyncio.create_task(work())
-        await asyncio.sleep(0)
-        if awaits == "a future":
-            assert cancel() == 1
-        else:  # which may hand the cancel on to the task that runs; here none does
-            seen = loop.create_future()
-            loop.call_soon(lambda: seen.set_result(cancel()))
-            assert await seen == 1
-        with pytest.raises(OperationCanceledError):
-            await task
+            assert task.cancelling() == at_once
+            await turns(10)
+            assert type(task.exception()) is OperationCanceledError
 
     asyncio.run(main())
 
@@ -1347,3 +1339,53 @@ def test_a_result_that_an_awaited_task_was_handed_is_not_lost() -> None:
         assert await task == "item"
 
     asyncio.run(main())
+
+
+def test_a_loop_that_cannot_be_woken_costs_no_callback() -> None:
+    loop = asyncio.new_event_loop()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken loop")
+
+    for cancel in ("cancel", "cancel_async"):
+        source, log = CancellationTokenSource(), list[str]()
+        source.token.register(log.append, "callback")
+        waiter = source.token.wait_async()
+
+        async def step(waiter: Any = waiter) -> None:
+            waiter.send(None)
+
+        loop.run_until_complete(step())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_soon_threadsafe", broken)
+            with pytest.raises(RuntimeError, match="broken loop"):
+                getattr(source, cancel)()
+        for thread in threading.enumerate():
+            if thread.name == "cancellation-callbacks":
+                thread.join(PATIENCE)
+        assert log == ["callback"]
+        waiter.close()
+    loop.close()
+
+
+@in_loop
+async def test_no_item_is_lost_in_a_gather_whoever_cancels_in_the_turns_after_it_came() -> None:
+    async def take(queue: asyncio.Queue[int]) -> int:
+        return (await asyncio.gather(queue.get()))[0]
+
+    loop = asyncio.get_running_loop()
+    for later in range(4):
+        for from_callback in (True, False):
+            queue: asyncio.Queue[int] = asyncio.Queue()
+            source = CancellationTokenSource()
+            task = asyncio.create_task(run_until_canceled(take(queue), source.token))
+            await turns()
+            queue.put_nowait(7)
+            await turns(later)
+            if from_callback:
+                loop.call_soon(source.cancel)
+            else:
+                source.cancel()
+            await asyncio.wait([task])
+            got = [] if task.exception() else [task.result()]
+            assert len(got) + queue.qsize() == 1, (later, from_callback)

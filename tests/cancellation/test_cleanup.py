@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import traceback
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
@@ -18,6 +19,7 @@ from token_helpers import in_loop, turns
 
 from cancellation import (
     CancellationTokenSource,
+    FakeTimeProvider,
     OperationCanceledError,
     cancel_scope,
     run_to_end,
@@ -511,3 +513,41 @@ def test_what_comes_out_is_freed_with_its_last_reference(
         assert marks[0]() is None
     finally:
         gc.enable()
+
+
+def test_cleanup_that_failed_while_a_deadline_stopped_the_block_is_told_by_the_error() -> None:
+    async def refund() -> None:
+        await asyncio.sleep(0.001)
+        raise ValueError("refund failed")
+
+    async def main() -> None:
+        clock = FakeTimeProvider()
+        source = CancellationTokenSource(5, time_provider=clock)
+
+        async def block() -> None:
+            async with cancel_scope(source.token):
+                try:
+                    await asyncio.sleep(1000)
+                finally:
+                    await run_to_end(refund())
+
+        task = asyncio.create_task(block())
+        await clock.advance_async(5)
+        await asyncio.wait([task])
+        error = task.exception()
+        assert isinstance(error, OperationCanceledError | ValueError)
+        assert "refund failed" in "".join(traceback.format_exception(error))
+
+        async def stopped_meanwhile() -> None:
+            async with cancel_scope(second.token):
+                await run_to_end(refund())
+
+        second = CancellationTokenSource()
+        task = asyncio.create_task(stopped_meanwhile())
+        await asyncio.sleep(0)
+        second.cancel(TimeoutError("a reason that hides the context"))
+        await asyncio.wait([task])
+        assert isinstance(task.exception(), OperationCanceledError)
+        assert "While it stopped: ValueError('refund failed')" in "".join(traceback.format_exception(task.exception()))
+
+    asyncio.run(main())
