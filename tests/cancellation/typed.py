@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
-from typing import assert_type
+from collections.abc import AsyncIterator, Callable
+from typing import Any, assert_type
 
 from cancellation import (
     CancellationToken,
@@ -35,6 +35,13 @@ async def cook(pizza: str) -> bytes:
 
 async def words() -> AsyncIterator[str]:
     yield "a"
+
+
+def unknown(callback: Callable[..., Any], other: Callable[[], Any], token: CancellationToken) -> None:
+    with token.register(callback), token.unsafe_register(other):
+        pass
+    registration: CancellationTokenRegistration = token.register(other)
+    registration.unregister()
 
 
 def rub(glasses: int, token: CancellationToken) -> float:
