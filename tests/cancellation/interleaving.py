@@ -28,7 +28,6 @@ def interrupted(work: Callable[[], object], meanwhile: Callable[[], object], at:
     def step(frame: FrameType, event: str, _: object) -> Any:
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
-        frame.f_trace_opcodes = True
         code = frame.f_code.co_code
         before = "RESUME"  # the instruction that this frame has just done
 
@@ -43,6 +42,8 @@ def interrupted(work: Callable[[], object], meanwhile: Callable[[], object], at:
                 before = now
             return step_on
 
+        frame.f_trace = step_on  # before the next line: Python 3.13 looks at it there
+        frame.f_trace_opcodes = True
         return step_on
 
     tracing = sys.gettrace()
