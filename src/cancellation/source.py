@@ -127,7 +127,9 @@ class CancellationTokenSource:
         try:
             deadline.start(token, self._time_provider, cancel_token)
         except BaseException:
-            self._exchange_deadline(previous)
+            with tree.lock:
+                if token._deadline is deadline:  # no other was set meanwhile
+                    token._deadline = previous
             raise
         if previous is not None:
             previous.dispose()

@@ -1040,8 +1040,8 @@ MUTANTS = [
     M(
         "a deadline is lost where there is no timer to be had",
         "source.py",
-        "            self._exchange_deadline(previous)\n",
-        "            pass\n",
+        "                    token._deadline = previous\n",
+        "                    pass\n",
     ),
     M(
         "a disarmed deadline keeps the token in its timer",
