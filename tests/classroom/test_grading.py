@@ -362,7 +362,7 @@ TRY_OUTS = {
     "a builtin's name": "list = [1, 2]",
     "a name of the grader": "seen = nothing_that_is_there(work)",
     "a change of a builtin": "list.size = 3",
-    "a call of a new thing": "Thing().stop(5)",
+    "a call of a new thing, which changes that": "Thing().stop(5)",
     "a call of what a function returns": "work().upper()",
     "a call of a function of the answer": "work()",
     "what such a call returns": "thing = Thing.make()",
@@ -382,14 +382,15 @@ TRY_OUTS = {
 @pytest.mark.parametrize("what", TRY_OUTS)
 def test_a_try_out_is_not_part_of_the_answer_though_it_has(what):
     cells = [
-        "class Thing: ...\nTABLE = []\ncounted = 0",
+        "class Thing:\n    def stop(self, why): self.why = why",
+        "TABLE = []\ncounted = 0",
         "def work(): return list(('a', Thing))",
         "def count():\n    global counted\n    counted += 1\n    TABLE.append(counted)\n    return counted",
         TRY_OUTS[what],
     ]
     test = "compare('it', seen(await ending_of(make)), 'returned 1')\nlist(work())\nThing\ncount()\nTABLE"
     answer = answer_to(test, cells)
-    assert answer.source == "\n\n".join([*cells[0].split("\n"), *cells[1:3]])
+    assert answer.source == "\n\n".join([cells[0], *cells[1].split("\n"), *cells[2:4]])
 
 
 # What the answer is, how it is changed, and what a test of it then sees.

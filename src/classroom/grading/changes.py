@@ -132,7 +132,11 @@ class _Reader:
         given = [function.value, *arguments] if isinstance(function, ast.Attribute) else arguments
         slots: list[tuple[Slot, ast.expr]] = [*enumerate(given)]
         slots += [(keyword.arg, keyword.value) for keyword in node.keywords if keyword.arg]
-        named = tuple((slot, root) for slot, value in slots if (root := _root(value)) is not None)
+        named = tuple(
+            (slot, root)
+            for slot, value in slots
+            if not _is_of_a_new_thing(value) and (root := _root(value)) is not None
+        )
         self.found.calls.append(Call(f".{name}" if is_method else name, named))
         self._later([*arguments, *node.keywords], kept=True)
 
