@@ -1389,3 +1389,64 @@ async def test_no_item_is_lost_in_a_gather_whoever_cancels_in_the_turns_after_it
             await asyncio.wait([task])
             got = [] if task.exception() else [task.result()]
             assert len(got) + queue.qsize() == 1, (later, from_callback)
+
+
+@in_loop
+async def test_a_real_cancel_wins_while_a_task_is_waited_for_that_a_cancelled_token_has_stopped() -> None:
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(FOREVER)
+        finally:
+            await asyncio.sleep(FOREVER)  # its cleanup
+
+    child = asyncio.create_task(slow())
+    await turns()
+    caller = asyncio.create_task(run_until_canceled(child, CancellationToken(True)))
+    await turns()
+    caller.cancel()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+
+
+@in_loop
+async def test_a_cancel_that_was_swallowed_before_is_not_taken_for_a_new_one() -> None:
+    async def caller() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(FOREVER)
+        assert current().cancelling() == 1
+        await run_until_canceled(asyncio.create_task(asyncio.sleep(FOREVER)), CancellationToken(True))
+
+    task = asyncio.create_task(caller())
+    await turns()
+    task.cancel()
+    await asyncio.wait([task])
+    assert type(task.exception()) is OperationCanceledError
+
+
+@pytest.mark.parametrize("token", [CancellationTokenSource().token, CancellationToken(True)])
+def test_the_error_of_a_task_that_is_run_until_canceled_does_not_keep_that_task(token: CancellationToken) -> None:
+    async def fail() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            raise KeyError("k")
+
+    async def main() -> None:
+        task = asyncio.create_task(fail())
+        await asyncio.sleep(0)
+        ref = weakref.ref(task)
+        error: BaseException | None = None
+        try:
+            await run_until_canceled(task, token)
+        except KeyError as caught:
+            error = caught
+        del task
+        await turns()
+        assert error is not None  # and with it its traceback
+        assert ref() is None
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
