@@ -715,3 +715,28 @@ def test_disposing_a_parent_of_many_amid_a_cancel_does_not_cost_the_square_of_th
     root.cancel()
     assert log == list(range(1000))[::-1]
     assert looks <= 10_000
+
+
+def test_a_link_made_while_a_deadline_is_set_and_listened_to_leaves_nobody_holding_the_token() -> None:
+    class Meanwhile(dict[Any, Any]):
+        """What another thread does right before and after the link is put in."""
+
+        busy = False
+
+        def __setitem__(self, entry: Any, held: Any) -> None:
+            if self.busy:
+                super().__setitem__(entry, held)
+            else:
+                self.busy = True
+                source.cancel_after(1000)
+                super().__setitem__(entry, held)
+                source.token.register(int).unregister()
+
+    source = CancellationTokenSource(time_provider=FakeTimeProvider())
+    source.token._callbacks = Meanwhile()
+    child = link(source.token)
+    deadline: Any = source.token._deadline
+    assert deadline._ring().held is None
+    assert source.token._idle == 1
+    child.dispose()
+    assert source.token._idle == 0
