@@ -101,7 +101,7 @@ async def run_until_canceled(awaitable: Awaitable[T], token: CancellationToken) 
         except asyncio.CancelledError:
             if task and task.cancelling() > canceled_before:
                 raise
-            raise OperationCanceledError(None, token)  # noqa: B904  (the cause is the reason; the context shows where)
+            raise OperationCanceledError(None, token)  # noqa: B904  (the cause is the reason)
     finally:
         if isinstance(awaitable, Coroutine):
             awaitable.close()  # or Python warns of one that was never started

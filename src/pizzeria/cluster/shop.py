@@ -39,8 +39,8 @@ class ClusterPizzeria(Pizzeria):
     up with a `KilledWorker` error, and it is undone. Another client can cancel an order, under its id:
     `ClusterTokenSource(other_client, order.id).cancel()`. When the client leaves, or loses its connection, its orders
     stop and are undone; one that the courier has is completed all the same. Those placed after Dask has connected
-    again are served as ever. Give ids that nobody else on the cluster has, like those that an `Order` makes: whoever
-    cancels by id cancels all orders of that id.
+    again are served as ever. Give ids that are unique on the cluster, like those that an `Order` makes: a cancel by
+    id cancels all orders of that id.
 
     Use it on one event loop, and `await close()` it, or put it in an `async with` block.
     """
